@@ -25,6 +25,11 @@ void *mem_new_array(size_t n, size_t size)
     return checked(calloc(n > 0 ? n : 1, size > 0 ? size : 1));
 }
 
+void *mem_new_aligned(size_t alignment, size_t size)
+{
+    return memset(checked(aligned_alloc(alignment, size)), 0, size);
+}
+
 void *mem_resize(void *ptr, size_t size)
 {
     return checked(realloc(ptr, size > 0 ? size : 1));

@@ -13,6 +13,7 @@
 
 void *mem_new(size_t size);                         /* zeroed */
 void *mem_new_array(size_t n, size_t size);         /* zeroed; n * size is checked */
+void *mem_new_aligned(size_t alignment, size_t size); /* zeroed; size: a multiple of alignment */
 void *mem_resize(void *ptr, size_t size);           /* as realloc; new bytes are not zeroed */
 char *mem_strdup(const char *text);                 /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t len);    /* copies len bytes and adds a NUL */

@@ -1,0 +1,123 @@
+#include "pool/cancel.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "conf/settings.h"
+#include "net/socket.h"
+#include "net/stream.h"
+#include "pool/clean.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "pool/serverlog.h"
+#include "proto/build.h"
+
+enum { CANCEL_LONGEST_US = 10000000 }; /* where cancel_wait_timeout is off */
+
+struct cancel {
+    struct stream stream; /* first: the events find us by it */
+    struct server *server; /* borrowed: not freed while it counts us */
+    struct loop *loop;
+    uint64_t lease_no;
+    struct deadline deadline;
+    struct mail mail;
+};
+
+static void deliver_free(struct mail *mail, struct loop *loop)
+{
+    mem_free((char *)mail - offsetof(struct cancel, mail));
+}
+
+static void end(struct cancel *cancel)
+{
+    struct server *server = cancel->server;
+    if (server == NULL)
+        return;
+    cancel->server = NULL;
+    deadline_clear(cancel->loop, &cancel->deadline);
+    stream_close(&cancel->stream);
+    cancel->mail.deliver = deliver_free;
+    loop_later(cancel->loop, &cancel->mail);
+    server->cancels--;
+    server_cancel_ended(server);
+    server_free_if_unused(server);
+}
+
+static void on_deadline(struct deadline *deadline, struct loop *loop)
+{
+    struct cancel *cancel = (struct cancel *)((char *)deadline - offsetof(struct cancel, deadline));
+    /* Nobody knows whether the signal will still come: the server must not meet another client. */
+    struct server *server = cancel->server;
+    end(cancel);
+    if (server->state == SERVER_IDLE || server->state == SERVER_CANCELED)
+        server_close(server, "cancel_wait_timeout");
+    else if (server->state != SERVER_CLOSED)
+        server->closing_asked = true;
+}
+
+static void on_connected(struct stream *stream)
+{
+    struct cancel *cancel = (struct cancel *)stream;
+    struct server *server = cancel->server;
+    struct buf out = BUF_NONE;
+    if (!stream->connecting)
+        return;
+    stream->connecting = false;
+    bool same = server->lease_no == cancel->lease_no &&
+                (server->state == SERVER_LEASED || server->state == SERVER_CLEANING);
+    if (!same || socket_error(stream->fd) != 0) {
+        end(cancel);
+        return;
+    }
+    message_cancel(&out, server->key);
+    stream_write(stream, out.data, out.len);
+    buf_done(&out);
+    server_log(server, LOG_DEBUG, "successfully sent cancel request");
+}
+
+static void on_readable(struct stream *stream)
+{
+    struct cancel *cancel = (struct cancel *)stream;
+    char byte[16];
+    if (stream->connecting) {
+        on_connected(stream);
+        return;
+    }
+    while (cancel->server != NULL && stream->readable) {
+        if (stream_read(stream, byte, sizeof byte) < 0)
+            end(cancel);
+    }
+}
+
+static const struct stream_events events = {.readable = on_readable, .drained = on_connected};
+
+void cancel_send(struct server *server)
+{
+    const struct settings *settings = server->part->worker->settings;
+    struct loop *loop = server->part->worker->loop;
+    struct err err;
+    bool pending = false;
+    int fd = socket_connect(&server->address, settings, &pending, &err);
+    if (fd < 0) {
+        server_log(server, LOG_WARNING, "could not send cancel request: %s", err.message);
+        return;
+    }
+    int64_t most_us = settings->cancel_wait_timeout_us > 0 ? settings->cancel_wait_timeout_us
+                                                           : CANCEL_LONGEST_US;
+    struct cancel *cancel = mem_new(sizeof *cancel);
+    cancel->server = server;
+    cancel->loop = loop;
+    cancel->lease_no = server->lease_no;
+    cancel->deadline.expired = on_deadline;
+    server->cancels++;
+    stream_open(&cancel->stream, loop, fd, true, &events);
+    deadline_set(loop, &cancel->deadline, DEADLINE_CANCEL, clock_now_us() + most_us);
+}
+
+void server_cancel(struct server *server)
+{
+    /* One in flight is enough: it is for the same client. */
+    if (server->cancels == 0)
+        cancel_send(server);
+}

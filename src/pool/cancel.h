@@ -1,0 +1,19 @@
+/*
+ * pool/cancel.h - a cancel request on its way to PostgreSQL
+ *
+ * The request travels on a connection of its own.  Until PostgreSQL has closed that, the signal
+ * may still be on its way to the backend: the server is not lent to anybody before.
+ *
+ * Source:     PostgreSQL docs, protocol-flow-canceling-requests
+ * Ownership:  frees itself
+ * Threading:  the thread of the server's worker
+ */
+#ifndef POOL_CANCEL_H
+#define POOL_CANCEL_H
+
+struct server;
+
+/* Sends it if the server still works for the same client when the connection is there. */
+void cancel_send(struct server *server);
+
+#endif

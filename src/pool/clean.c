@@ -1,0 +1,227 @@
+#include "pool/clean.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/reader.h"
+#include "conf/settings.h"
+#include "net/stream.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "proto/message.h"
+
+enum { CLEAN_TIMEOUT_US = 30000000 };
+
+static void ignore_fake(void *context, const struct reply *reply)
+{
+}
+
+static void ignore_settled(void *context, const struct reply *reply, enum reply_outcome outcome)
+{
+}
+
+/* Whoever had noted something with a request has gone: replies_abandon() has told it. */
+static const struct replies_events nobody = {.fake = ignore_fake, .settled = ignore_settled};
+
+bool server_is_clean(const struct server *server)
+{
+    return server->txn == TXN_IDLE && replies_settled(&server->replies) &&
+           !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
+           server->remain == 0 && server->stash.len == 0 && server->cancels == 0 &&
+           stream_pending(&server->stream) == 0 && !server->stream.broken;
+}
+
+/* One step nearer to being free. */
+static void step(struct server *server)
+{
+    if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0)
+        return;
+    if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
+        server_close(server, "client disconnect while server was not ready");
+    } else if (server->txn != TXN_IDLE) {
+        server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_reset) {
+        server->wanted_reset = false;
+        server->resetting = true;
+        server_send_query(server, server->part->worker->settings->server_reset_query,
+                          REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->cancels > 0) {
+        server->state = SERVER_CANCELED;
+    } else {
+        server->resetting = false;
+        deadline_clear(server->part->worker->loop, &server->deadline);
+        part_release(server);
+    }
+}
+
+static bool needs_reset(const struct server *server)
+{
+    const struct settings *settings = server->part->worker->settings;
+    return settings->server_reset_query[0] != '\0' &&
+           (server->part->mode == POOL_SESSION || settings->server_reset_query_always);
+}
+
+static void begin(struct server *server)
+{
+    server->client = NULL;
+    server->lease_no++;
+    server->forward = false;
+    server->wanted_reset = needs_reset(server);
+    server->state = SERVER_CLEANING;
+}
+
+void server_release(struct server *server)
+{
+    if (server->cancels == 0 && !needs_reset(server) && server_is_clean(server)) {
+        server->client = NULL;
+        server->lease_no++;
+        part_release(server);
+        return;
+    }
+    begin(server);
+    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
+                 clock_now_us() + CLEAN_TIMEOUT_US);
+    step(server);
+}
+
+void server_abandon(struct server *server, bool streaming)
+{
+    begin(server);
+    if (streaming || stream_pending(&server->stream) > 0 || server->replies.copy_in ||
+        server->replies.copy_both) {
+        server_close(server, "client disconnect before everything was sent to the server");
+        return;
+    }
+    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
+                 clock_now_us() + CLEAN_TIMEOUT_US);
+    if (!replies_settled(&server->replies)) {
+        server_cancel(server);
+        if (!replies_end_in_ready(&server->replies)) {
+            replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
+            stream_write(&server->stream, "S\0\0\0\4", 5);
+        }
+    }
+    step(server);
+}
+
+void server_cancel_ended(struct server *server)
+{
+    if (server->state == SERVER_CANCELED && server->cancels == 0) {
+        server->state = SERVER_CLEANING;
+        step(server);
+    }
+}
+
+/* ---- input ---- */
+
+static const char *take_idle(struct server *server, uint8_t kind, const char *body, size_t len)
+{
+    switch (kind) {
+    case BE_PARAMETER_STATUS:
+        server_take_parameter(server, body, len);
+        return NULL;
+    case BE_NOTIFICATION_RESPONSE: /* of a LISTEN that some client has left behind */
+        return NULL;
+    case BE_ERROR_RESPONSE: /* it is going away */
+    case BE_NOTICE_RESPONSE:
+        return "server connection closed";
+    default:
+        return "idle server got dirty";
+    }
+}
+
+/* A whole message in CLEANING; NULL, or why the server must be closed. */
+static const char *take(struct server *server, uint8_t kind, const char *body, size_t len)
+{
+    switch (kind) {
+    case BE_NOTICE_RESPONSE:
+    case BE_NOTIFICATION_RESPONSE:
+        return NULL;
+    case BE_PARAMETER_STATUS:
+        server_take_parameter(server, body, len);
+        return NULL;
+    case BE_ERROR_RESPONSE:
+        if (server->resetting)
+            return "reset query failed";
+        break;
+    case BE_COMMAND_COMPLETE:
+        server_take_command(server, body, len);
+        break;
+    case BE_COPY_IN_RESPONSE:
+        return "client disconnect while server was not ready";
+    case BE_READY_FOR_QUERY:
+        server->txn = len == 1 ? body[0] : TXN_FAILED;
+        break;
+    default:
+        break;
+    }
+    if (replies_take(&server->replies, &nobody, NULL, kind) == VERDICT_BROKEN)
+        return "server has broken the protocol";
+    return NULL;
+}
+
+static bool needed_whole(uint8_t kind)
+{
+    return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS ||
+           kind == BE_COMMAND_COMPLETE;
+}
+
+/* Works off what was read; gives the bytes used, and why the server must be closed, or NULL. */
+static size_t work_off(struct server *server, const char *data, size_t len, const char **reason)
+{
+    size_t at = 0;
+    *reason = NULL;
+    while (at < len && *reason == NULL) {
+        size_t left = len - at;
+        if (server->remain > 0) {
+            size_t skipped = left < server->remain ? left : server->remain;
+            server->remain -= (uint32_t)skipped;
+            at += skipped;
+            continue;
+        }
+        if (left < MESSAGE_HEADER)
+            break;
+        uint8_t kind = (uint8_t)data[at];
+        uint32_t length = load_u32(data + at + 1);
+        bool whole = needed_whole(kind);
+        if (length < 4 || (whole && length > LIMIT_SERVER_SMALL)) {
+            *reason = "invalid message length from server";
+            break;
+        }
+        if (whole && left < 1 + (size_t)length)
+            break;
+        size_t here = left < 1 + (size_t)length ? left : 1 + (size_t)length;
+        server->remain = (uint32_t)(1 + (size_t)length - here);
+        *reason = server->state == SERVER_IDLE
+                      ? take_idle(server, kind, data + at + MESSAGE_HEADER, here - MESSAGE_HEADER)
+                      : take(server, kind, data + at + MESSAGE_HEADER, here - MESSAGE_HEADER);
+        at += here;
+    }
+    return at;
+}
+
+void server_clean_read(struct server *server)
+{
+    enum { TURNS = 16 };
+    struct loop *loop = server->part->worker->loop;
+    for (int i = 0; i < TURNS && server->stream.readable; i++) {
+        const char *reason;
+        char *data;
+        size_t len;
+        ssize_t got = stream_fill(&server->stream, loop, &server->stash, &data, &len);
+        size_t used = work_off(server, data, len, &reason);
+        stream_keep(&server->stash, data, len, used);
+        if (reason == NULL && got < 0)
+            reason = "server connection closed";
+        if (reason != NULL) {
+            server_close(server, reason);
+            return;
+        }
+        if (server->state == SERVER_CLEANING)
+            step(server);
+        if (server->state != SERVER_CLEANING && server->state != SERVER_IDLE &&
+            server->state != SERVER_CANCELED)
+            return;
+    }
+    if (server->stream.readable)
+        stream_yield(&server->stream);
+}

@@ -1,0 +1,17 @@
+/*
+ * pool/clean.h - a server without a client: finishing, undoing and resetting what one has left
+ *
+ * Threading:  the thread of the server's worker
+ */
+#ifndef POOL_CLEAN_H
+#define POOL_CLEAN_H
+
+struct server;
+
+/* Input of a server that no client has: IDLE, CLEANING or CANCELED. */
+void server_clean_read(struct server *server);
+
+/* A cancel request of this server has ended. */
+void server_cancel_ended(struct server *server);
+
+#endif

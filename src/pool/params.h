@@ -1,0 +1,49 @@
+/*
+ * pool/params.h - the session parameters that follow a client from server to server
+ *
+ * A set of parameter values is immutable and interned: two connections with equal values hold the
+ * same pointer, so that "does this server carry this client's parameters" is one comparison.
+ * Values are as the server spells them, and are compared exactly.
+ *
+ * Source:     PostgreSQL docs, protocol-async: parameters that the server reports
+ * Ownership:  sets are counted; the table must outlive them
+ * Threading:  any thread; names are fixed when the table is made
+ */
+#ifndef POOL_PARAMS_H
+#define POOL_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct params;
+struct params_table;
+
+enum { PARAMS_MAX = 32 };
+
+/* extra: a comma list of more reported parameters to follow (track_extra_parameters). */
+struct params_table *params_table_new(const char *extra);
+void params_table_free(struct params_table *table);
+
+size_t params_count(const struct params_table *table);
+const char *params_name(const struct params_table *table, size_t i);
+int params_index(const struct params_table *table, const char *name); /* -1: not followed */
+
+/* The set without values.  All three return a counted reference; `with` and `ref` leave the one
+ * that they were given alone. */
+struct params *params_empty(struct params_table *table);
+struct params *params_with(struct params_table *table, struct params *from, size_t i,
+                           const char *value);
+struct params *params_ref(struct params_table *table, struct params *params);
+void params_unref(struct params_table *table, struct params *params); /* accepts NULL */
+
+const char *params_get(const struct params *params, size_t i); /* NULL: not known */
+
+/* Appends the statement that gives a session with `from` the values of `to`; false: no need. */
+bool params_difference(const struct params_table *table, const struct params *from,
+                       const struct params *to, struct buf *sql);
+
+/* Appends a string constant that is safe whatever standard_conforming_strings says. */
+void params_quote(struct buf *sql, const char *value);
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * pool/pool.h - the pools of the process, and each worker's part in them
+ *
+ * A pool is the servers of one (database, user), shared by all workers: its limit is exact over
+ * them, and clients wait in one order.  Each worker keeps its own servers and waiters in a *part*
+ * of the pool that only its thread touches; what the others must know of it stands in a *slot* of
+ * atomics.  doc/architecture.md, "One pool for the process", has the rules and why none is lost.
+ *
+ * Ownership:  pools and databases live until pools_free(); parts until their worker is done
+ * Threading:  pools_*, pool_* and database_* from any thread; part_* and pool_worker_* on the
+ *             worker's own thread
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "auth/scram.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "conf/settings.h"
+#include "pool/server.h"
+#include "net/loop.h"
+
+struct part;
+struct pools;
+struct server;
+struct welcome;
+
+/* What the clients of one name share, whatever their user. */
+struct database {
+    struct map_entry entry; /* first: the map finds us by it */
+    char *name;             /* owned */
+    atomic_int n_clients;   /* logged in */
+    atomic_int n_servers;   /* in being, in all its pools */
+    atomic_bool paused;
+    atomic_bool disabled;
+    struct database *next; /* in pools->databases, in order of creation; never changes */
+};
+
+/* What other workers may know of a part. */
+struct pool_slot {
+    _Alignas(64) _Atomic int64_t oldest_us; /* since when its oldest waiter waits; 0: none */
+    atomic_int idle;                        /* idle servers that it could give away */
+};
+
+struct pool {
+    struct map_entry entry;    /* first: the map finds us by it */
+    struct pools *pools;       /* borrowed */
+    struct database *database; /* borrowed */
+    char *user;                /* owned: the role on the servers */
+    bool forced_user;          /* it stands in the connection string */
+    struct pool *next;         /* in pools->first, in order of creation; never changes */
+
+    atomic_int size;               /* servers in being, those being connected to included */
+    atomic_int limit;              /* pool_size; 0: unlimited */
+    atomic_int n_connecting;       /* of size: not yet logged in */
+    atomic_int waiting_workers;    /* workers whose slot has an oldest waiter */
+    atomic_int failures;           /* attempts to connect that failed since one succeeded */
+    _Atomic int64_t retry_at_us;   /* no new attempt before */
+
+    pthread_mutex_t mutex;      /* guards what follows */
+    struct welcome *welcome;    /* owned: what a server says at login; NULL before the first */
+    struct err failure;         /* of the last login that a server refused */
+    bool login_refused;         /* failure is valid and no login has succeeded since */
+    struct scram_keys keys;     /* of a client that proved them */
+    bool has_keys;
+
+    struct pool_slot *slots; /* owned: one for each worker */
+    struct part **parts;     /* owned array; each element is its worker's own */
+};
+
+/* A client in the queue; embedded in it. */
+struct waiter {
+    TAILQ_ENTRY(waiter) entry;
+    int64_t since_us; /* 0: not waiting */
+};
+TAILQ_HEAD(waiter_list, waiter);
+TAILQ_HEAD(server_list, server);
+
+struct part_stats {
+    uint64_t server_assignments, xacts, queries, received, sent; /* bytes from and to clients */
+    uint64_t xact_us, query_us, wait_us;
+    uint64_t client_parses, server_parses, binds, client_logins;
+};
+
+struct pool_worker;
+
+struct part {
+    struct pool *pool;          /* borrowed */
+    struct pool_worker *worker; /* borrowed */
+    TAILQ_ENTRY(part) entry;    /* in worker->parts */
+
+    /* From the worker's present settings; db is NULL once the database has been removed. */
+    const struct conf_database *db;
+    const struct conf_user *conf_user;
+    enum pool_mode mode;
+    uint64_t target; /* servers of another one are closed when they become free */
+
+    struct server_list idle;    /* most recently used first */
+    struct server_list others;  /* every other server of this part */
+    struct server_list free;    /* about to be placed */
+    struct waiter_list waiters; /* oldest first */
+    int n_idle, n_others, n_waiting, n_connecting;
+    int n_clients; /* logged-in clients of this worker */
+    bool published; /* slot->oldest_us is set */
+    bool placing;   /* somebody works through `free` */
+    uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
+    struct deadline retry;
+    struct part_stats stats;
+};
+
+/* What the layer above does when something happens here; all on the worker's thread. */
+struct pool_events {
+    /* The waiter has left the queue and has a server. */
+    void (*granted)(struct pool_worker *worker, struct waiter *waiter, struct server *server);
+    /* The waiter has left the queue: there will be no server. */
+    void (*refused)(struct pool_worker *worker, struct waiter *waiter, const struct err *err);
+    void (*readable)(struct server *server); /* a leased server has input */
+    void (*drained)(struct server *server);  /* a leased server took all our output */
+};
+
+struct pool_worker {
+    struct loop *loop;                /* borrowed */
+    struct pools *pools;              /* borrowed */
+    unsigned index;                   /* below pools->n_workers */
+    struct settings *settings;        /* counted */
+    const struct pool_events *events; /* borrowed */
+    TAILQ_HEAD(part_list, part) parts;
+    struct deadline upkeep; /* closes servers that have been idle, or in being, for too long */
+    bool stopping;          /* no new servers; those that become free are closed */
+};
+
+struct resolver;
+struct scram_cache;
+struct statement_table;
+struct params_table;
+
+struct pools {
+    pthread_mutex_t mutex; /* guards the maps and lists */
+    struct map by_name, database_by_name;
+    struct pool *first, **last;
+    struct database *databases, **last_database;
+    unsigned n_workers;
+    struct pool_worker **workers; /* borrowed elements */
+    struct resolver *resolver;    /* owned, as all below */
+    struct scram_cache *scram_cache;
+    struct statement_table *statements;
+    struct params_table *params;
+    _Atomic uint64_t last_id; /* of clients and servers, together */
+};
+
+struct pools *pools_new(unsigned n_workers, const char *track_extra_parameters);
+void pools_free(struct pools *pools);
+
+struct database *pools_database(struct pools *pools, const char *name); /* makes it if need be */
+struct pool *pools_get(struct pools *pools, const char *database, const char *user,
+                       bool forced_user);
+/* For who looks at them all: the lists only grow, at their end. */
+struct pool *pools_first(struct pools *pools);
+struct database *pools_first_database(struct pools *pools);
+struct pool *pool_next(struct pools *pools, struct pool *pool);
+struct database *database_next(struct pools *pools, struct database *database);
+
+void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned index,
+                      struct loop *loop, struct settings *settings,
+                      const struct pool_events *events);
+void pool_worker_done(struct pool_worker *worker);       /* closes all servers */
+void pool_worker_free_parts(struct pool_worker *worker); /* when no mail can come any more */
+/* New settings: counted reference taken over.  Recycles servers whose target has changed. */
+void pool_worker_reload(struct pool_worker *worker, struct settings *settings);
+/* After a pause or its end, a database's servers are closed or its waiters served. */
+void pool_worker_review(struct pool_worker *worker);
+
+/* This worker's part of the pool; made if need be. */
+struct part *part_get(struct pool_worker *worker, struct pool *pool);
+/* The database's entry in these settings: its own, or the one for auto-databases, or NULL. */
+const struct conf_database *conf_database_for(const struct settings *settings, const char *name);
+
+/* An idle server at once, or NULL: then wait. */
+struct server *part_acquire(struct part *part);
+void part_wait(struct part *part, struct waiter *waiter);
+void part_leave(struct part *part, struct waiter *waiter); /* no-op if it does not wait */
+
+/* The server is clean and free: to whom it goes is decided here. */
+void part_release(struct server *server);
+
+/* Called by pool/server.c as a server's life goes on. */
+void part_server_ready(struct server *server); /* logged in */
+void part_connect_failed(struct part *part, const struct err *err, bool refused_login);
+void part_server_gone(struct part *part, bool was_connecting);
+
+/* Used by pool/server.c: a server leaves the lists of its part, or comes from another worker. */
+void part_enlist(struct part *part, struct server *server, enum server_state state);
+void part_disown(struct server *server);
+void part_adopt(struct part *part, struct server *server);
+
+/* The credentials that a client has proved, for logins at the servers. */
+void pool_keep_keys(struct pool *pool, const struct scram_keys *keys);
+
+#endif

@@ -1,0 +1,180 @@
+/* The registry of pools and databases. */
+#include "pool/pool.h"
+
+#include <string.h>
+
+#include "auth/scram_cache.h"
+#include "base/mem.h"
+#include "net/resolve.h"
+#include "pool/params.h"
+#include "pool/server.h"
+#include "pool/statements.h"
+#include "pool/welcome.h"
+
+struct pools *pools_new(unsigned n_workers, const char *track_extra_parameters)
+{
+    struct pools *pools = mem_new(sizeof *pools);
+    pthread_mutex_init(&pools->mutex, NULL);
+    pools->last = &pools->first;
+    pools->last_database = &pools->databases;
+    pools->n_workers = n_workers;
+    pools->workers = mem_new_array(n_workers, sizeof(struct pool_worker *));
+    pools->resolver = resolver_new();
+    pools->scram_cache = scram_cache_new();
+    pools->statements = statement_table_new();
+    pools->params = params_table_new(track_extra_parameters);
+    return pools;
+}
+
+static void free_pool(struct pool *pool)
+{
+    mem_wipe(&pool->keys, sizeof pool->keys);
+    welcome_unref(pool, pool->welcome);
+    pthread_mutex_destroy(&pool->mutex);
+    mem_free(pool->slots);
+    mem_free(pool->parts);
+    mem_free(pool->user);
+    mem_free(pool);
+}
+
+void pools_free(struct pools *pools)
+{
+    if (pools == NULL)
+        return;
+    for (struct pool *pool = pools->first, *next; pool != NULL; pool = next) {
+        next = pool->next;
+        free_pool(pool);
+    }
+    for (struct database *database = pools->databases, *next; database != NULL; database = next) {
+        next = database->next;
+        mem_free(database->name);
+        mem_free(database);
+    }
+    map_done(&pools->by_name);
+    map_done(&pools->database_by_name);
+    resolver_free(pools->resolver);
+    scram_cache_free(pools->scram_cache);
+    statement_table_free(pools->statements);
+    params_table_free(pools->params);
+    pthread_mutex_destroy(&pools->mutex);
+    mem_free(pools->workers);
+    mem_free(pools);
+}
+
+static bool same_database(const struct map_entry *entry, const void *name)
+{
+    return strcmp(((const struct database *)entry)->name, name) == 0;
+}
+
+/* With the mutex held. */
+static struct database *get_database(struct pools *pools, const char *name)
+{
+    uint64_t hash = hash_bytes(name, strlen(name));
+    struct database *database = (struct database *)map_find(&pools->database_by_name, hash,
+                                                            same_database, name);
+    if (database != NULL)
+        return database;
+    database = mem_new(sizeof *database);
+    database->entry.hash = hash;
+    database->name = mem_strdup(name);
+    map_add(&pools->database_by_name, &database->entry);
+    *pools->last_database = database;
+    pools->last_database = &database->next;
+    return database;
+}
+
+struct database *pools_database(struct pools *pools, const char *name)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct database *database = get_database(pools, name);
+    pthread_mutex_unlock(&pools->mutex);
+    return database;
+}
+
+struct pool_name {
+    const char *database, *user;
+};
+
+static bool same_pool(const struct map_entry *entry, const void *key)
+{
+    const struct pool *pool = (const struct pool *)entry;
+    const struct pool_name *name = key;
+    return strcmp(pool->database->name, name->database) == 0 &&
+           strcmp(pool->user, name->user) == 0;
+}
+
+static struct pool *make_pool(struct pools *pools, const struct pool_name *name, uint64_t hash)
+{
+    struct pool *pool = mem_new(sizeof *pool);
+    pool->entry.hash = hash;
+    pool->pools = pools;
+    pool->database = get_database(pools, name->database);
+    pool->user = mem_strdup(name->user);
+    pthread_mutex_init(&pool->mutex, NULL);
+    pool->slots = mem_new_aligned(64, pools->n_workers * sizeof(struct pool_slot));
+    pool->parts = mem_new_array(pools->n_workers, sizeof(struct part *));
+    map_add(&pools->by_name, &pool->entry);
+    *pools->last = pool;
+    pools->last = &pool->next;
+    return pool;
+}
+
+struct pool *pools_get(struct pools *pools, const char *database, const char *user,
+                       bool forced_user)
+{
+    struct pool_name name = {database, user};
+    uint64_t hash = hash_bytes(database, strlen(database)) * 31 + hash_bytes(user, strlen(user));
+    pthread_mutex_lock(&pools->mutex);
+    struct pool *pool = (struct pool *)map_find(&pools->by_name, hash, same_pool, &name);
+    if (pool == NULL)
+        pool = make_pool(pools, &name, hash);
+    pool->forced_user = forced_user;
+    pthread_mutex_unlock(&pools->mutex);
+    return pool;
+}
+
+struct pool *pools_first(struct pools *pools)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct pool *first = pools->first;
+    pthread_mutex_unlock(&pools->mutex);
+    return first;
+}
+
+struct database *pools_first_database(struct pools *pools)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct database *first = pools->databases;
+    pthread_mutex_unlock(&pools->mutex);
+    return first;
+}
+
+struct pool *pool_next(struct pools *pools, struct pool *pool)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct pool *next = pool->next;
+    pthread_mutex_unlock(&pools->mutex);
+    return next;
+}
+
+struct database *database_next(struct pools *pools, struct database *database)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct database *next = database->next;
+    pthread_mutex_unlock(&pools->mutex);
+    return next;
+}
+
+void pool_keep_keys(struct pool *pool, const struct scram_keys *keys)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->keys = *keys;
+    pool->has_keys = true;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+const struct conf_database *conf_database_for(const struct settings *settings, const char *name)
+{
+    const struct conf_database *database = conf_find_database(settings, name);
+    return database != NULL ? database : conf_auto_database(settings);
+}

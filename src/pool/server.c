@@ -1,0 +1,445 @@
+#include "pool/server.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "auth/server_auth.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "net/socket.h"
+#include "pool/cancel.h"
+#include "pool/clean.h"
+#include "pool/login.h"
+#include "pool/params.h"
+#include "pool/pool.h"
+#include "pool/serverlog.h"
+#include "pool/welcome.h"
+#include "proto/build.h"
+#include "proto/message.h"
+#include "proto/startup.h"
+
+/* A look-up under way; outlives its server if that is closed before. */
+struct lookup {
+    struct resolve_request request; /* first: the resolver finds us by it */
+    struct server *server;          /* borrowed; NULL once it has been closed */
+    int port;
+};
+
+/* What only a connection that is being made needs. */
+struct attempt {
+    struct server_login *login; /* owned; NULL until connected */
+    struct lookup *lookup;      /* borrowed from the resolver; NULL when none is under way */
+    struct address addresses[RESOLVE_MAX_ADDRESSES];
+    size_t n_addresses, next;
+    struct err err; /* of the last address */
+};
+
+static const struct stream_events events;
+
+static struct loop *loop_of(const struct server *server)
+{
+    return server->part->worker->loop;
+}
+
+static bool connecting(const struct server *server)
+{
+    return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN;
+}
+
+/* ---- the end ---- */
+
+static void deliver_free(struct mail *mail, struct loop *loop)
+{
+    struct server *server = (struct server *)((char *)mail - offsetof(struct server, mail));
+    mem_free(server->host);
+    mem_free(server);
+}
+
+void server_free_if_unused(struct server *server)
+{
+    if (server->state != SERVER_CLOSED || server->cancels > 0)
+        return;
+    server->mail.deliver = deliver_free;
+    loop_later(loop_of(server), &server->mail);
+}
+
+static void free_attempt(struct server *server)
+{
+    struct attempt *attempt = server->attempt;
+    if (attempt == NULL)
+        return;
+    if (attempt->lookup != NULL)
+        attempt->lookup->server = NULL;
+    login_free(attempt->login);
+    mem_free(attempt);
+    server->attempt = NULL;
+}
+
+void server_close(struct server *server, const char *reason)
+{
+    struct part *part = server->part;
+    struct pools *pools = part->pool->pools;
+    bool was_connecting = connecting(server);
+    if (server->state == SERVER_CLOSED)
+        return;
+    if (reason != NULL && part->worker->settings->log_disconnections)
+        server_log(server, LOG_INFO, "closing because: %s (age=%llds)", reason,
+                   (long long)((clock_now_us() - server->connected_us) / 1000000));
+    if (server->stream.fd >= 0 && !was_connecting && !server->stream.peer_closed &&
+        server->stream.out.len == 0)
+        stream_write(&server->stream, "X\0\0\0\4", 5);
+    part_disown(server);
+    server->state = SERVER_CLOSED;
+    free_attempt(server);
+    stream_close(&server->stream);
+    deadline_clear(loop_of(server), &server->deadline);
+    replies_done(&server->replies);
+    statement_set_clear(&server->prepared, pools->statements);
+    params_unref(pools->params, server->params);
+    buf_done(&server->stash);
+    part_server_gone(part, was_connecting);
+    server_free_if_unused(server);
+}
+
+/* ---- connecting ---- */
+
+static void fail_attempt(struct server *server, const struct err *err, bool refused_login)
+{
+    struct part *part = server->part;
+    struct err copy = *err; /* the attempt, which may hold it, goes first */
+    if (refused_login)
+        server_log(server, LOG_WARNING, "server login failed: FATAL %s", copy.message);
+    else
+        server_log(server, LOG_WARNING, "%s", copy.message);
+    part_connect_failed(part, &copy, refused_login);
+    server_close(server, refused_login ? "login failed" : "connect failed");
+}
+
+/* Whether the server will say the same again: it is only starting, or all its slots are taken,
+ * when it says so. */
+static bool is_lasting(const struct err *err)
+{
+    return strcmp(err->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) != 0;
+}
+
+static void on_deadline(struct deadline *deadline, struct loop *loop)
+{
+    struct server *server =
+        (struct server *)((char *)deadline - offsetof(struct server, deadline));
+    struct err err;
+    if (!connecting(server)) {
+        server_close(server, "client disconnect while server was not ready");
+        return;
+    }
+    if (server->attempt->err.sqlstate[0] != '\0' && server->stream.fd < 0) {
+        fail_attempt(server, &server->attempt->err, false);
+        return;
+    }
+    err_set(&err, SQLSTATE_CANNOT_CONNECT, "connect timeout");
+    fail_attempt(server, &err, false);
+}
+
+static void try_next_address(struct server *server)
+{
+    struct attempt *attempt = server->attempt;
+    bool pending = false;
+    while (attempt->next < attempt->n_addresses) {
+        server->address = attempt->addresses[attempt->next++];
+        int fd = socket_connect(&server->address, server->part->worker->settings, &pending,
+                                &attempt->err);
+        if (fd >= 0) {
+            /* A socket that is connected already is writable at once: one path for both. */
+            stream_open(&server->stream, loop_of(server), fd, true, &events);
+            return;
+        }
+    }
+    /* Told from the loop, never from within server_connect(): its caller counts attempts. */
+    deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT, clock_now_us());
+}
+
+static void deliver_addresses(struct mail *mail, struct loop *loop)
+{
+    struct lookup *lookup = (struct lookup *)mail;
+    struct server *server = lookup->server;
+    if (server != NULL) {
+        struct attempt *attempt = server->attempt;
+        attempt->lookup = NULL;
+        attempt->n_addresses = lookup->request.n_addresses;
+        memcpy(attempt->addresses, lookup->request.addresses, sizeof attempt->addresses);
+        for (size_t i = 0; i < attempt->n_addresses; i++)
+            address_set_port(&attempt->addresses[i], lookup->port);
+        if (attempt->n_addresses == 0)
+            err_set(&attempt->err, SQLSTATE_CANNOT_CONNECT, "server DNS lookup failed: %s",
+                    lookup->request.error);
+        try_next_address(server);
+    }
+    mem_free(lookup);
+}
+
+static void look_up(struct server *server, int port)
+{
+    struct lookup *lookup = mem_new(sizeof *lookup);
+    lookup->server = server;
+    lookup->port = port;
+    lookup->request.mail.deliver = deliver_addresses;
+    lookup->request.loop = loop_of(server);
+    size_t len = strlen(server->host);
+    if (len >= sizeof lookup->request.host)
+        len = sizeof lookup->request.host - 1;
+    memcpy(lookup->request.host, server->host, len);
+    server->attempt->lookup = lookup;
+    resolver_ask(server->part->pool->pools->resolver, &lookup->request);
+}
+
+void server_connect(struct part *part)
+{
+    const struct settings *settings = part->worker->settings;
+    struct server *server = mem_new(sizeof *server);
+    const char *host = part->db->host != NULL ? part->db->host : settings->unix_socket_dir;
+    int64_t now_us = clock_now_us();
+    server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
+    server->target = part->target;
+    server->connected_us = now_us;
+    server->stream.fd = -1;
+    server->txn = TXN_IDLE;
+    server->params = params_empty(part->pool->pools->params);
+    server->host = mem_strdup(host[0] != '\0' ? host : "/tmp");
+    server->attempt = mem_new(sizeof *server->attempt);
+    server->deadline.expired = on_deadline;
+    statement_set_init(&server->prepared);
+    part_enlist(part, server, SERVER_CONNECTING);
+    if (settings->server_connect_timeout_us > 0)
+        deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT,
+                     now_us + settings->server_connect_timeout_us);
+    if (!address_parse(server->host, part->db->port, &server->attempt->addresses[0])) {
+        look_up(server, part->db->port);
+        return;
+    }
+    server->attempt->n_addresses = 1;
+    try_next_address(server);
+}
+
+static struct server_login *begin_login(struct server *server)
+{
+    struct part *part = server->part;
+    struct pool *pool = part->pool;
+    struct server_credentials credentials = {.user = pool->user, .secret = part->db->password};
+    struct scram_keys keys;
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->has_keys) {
+        keys = pool->keys;
+        credentials.keys = &keys;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    if (credentials.secret == NULL)
+        credentials.secret = conf_find_secret(part->worker->settings, pool->user);
+    struct server_login *login = login_new(&credentials, pool->pools->scram_cache);
+    mem_wipe(&keys, sizeof keys);
+    return login;
+}
+
+static void send_startup(struct server *server)
+{
+    const struct part *part = server->part;
+    const struct conf_database *db = part->db;
+    struct startup_param params[8];
+    size_t n = 0;
+    params[n++] = (struct startup_param){"user", part->pool->user};
+    params[n++] = (struct startup_param){
+        "database", db->dbname != NULL ? db->dbname : part->pool->database->name};
+    if (db->client_encoding != NULL)
+        params[n++] = (struct startup_param){"client_encoding", db->client_encoding};
+    if (db->datestyle != NULL)
+        params[n++] = (struct startup_param){"datestyle", db->datestyle};
+    if (db->timezone != NULL)
+        params[n++] = (struct startup_param){"timezone", db->timezone};
+    if (db->application_name != NULL)
+        params[n++] = (struct startup_param){"application_name", db->application_name};
+    struct buf out = BUF_NONE;
+    message_startup(&out, params, n);
+    stream_write(&server->stream, out.data, out.len);
+    buf_done(&out);
+}
+
+static void connected(struct server *server)
+{
+    int code = socket_error(server->stream.fd);
+    if (code == 0 && server->part->db == NULL) {
+        server_close(server, "database removed");
+        return;
+    }
+    if (code != 0) {
+        err_set(&server->attempt->err, SQLSTATE_CANNOT_CONNECT, "connect failed: %s",
+                strerror(code));
+        stream_close(&server->stream);
+        try_next_address(server);
+        return;
+    }
+    server->stream.connecting = false;
+    server->state = SERVER_LOGIN;
+    socket_local(server->stream.fd, &server->local);
+    server->attempt->login = begin_login(server);
+    send_startup(server);
+}
+
+/* ---- login ---- */
+
+static void logged_in(struct server *server)
+{
+    struct pool *pool = server->part->pool;
+    struct params_table *table = pool->pools->params;
+    struct welcome *welcome = login_take_welcome(server->attempt->login);
+    memcpy(server->key, login_key(server->attempt->login), sizeof server->key);
+    for (size_t i = 0; i < welcome->n; i++) {
+        int index = params_index(table, welcome->params[i].name);
+        if (index < 0)
+            continue;
+        struct params *old = server->params;
+        server->params = params_with(table, old, (size_t)index, welcome->params[i].value);
+        params_unref(table, old);
+    }
+    welcome_replace(pool, welcome);
+    free_attempt(server);
+    deadline_clear(loop_of(server), &server->deadline);
+    server_log(server, LOG_INFO, "new connection to server");
+    server->state = SERVER_LEASED; /* nobody's yet: part_server_ready() places it */
+    part_server_ready(server);
+}
+
+static enum login_state feed_login(struct server *server, const char *at, uint32_t length,
+                                   struct err *err)
+{
+    struct buf out = BUF_NONE;
+    enum login_state state = login_step(server->attempt->login, (uint8_t)at[0],
+                                        at + MESSAGE_HEADER, length - 4, &out, err);
+    stream_write(&server->stream, out.data, out.len);
+    if (out.data != NULL)
+        mem_wipe(out.data, out.len);
+    buf_done(&out);
+    return state;
+}
+
+static void read_login(struct server *server)
+{
+    struct err err = ERR_NONE;
+    char *data;
+    size_t len, at = 0;
+    ssize_t got = stream_fill(&server->stream, loop_of(server), &server->stash, &data, &len);
+    enum login_state state = LOGIN_STARTING;
+    while (len - at >= MESSAGE_HEADER && state < LOGIN_DONE) {
+        uint32_t length = load_u32(data + at + 1);
+        if (length < 4 || length > LIMIT_SERVER_SMALL) {
+            err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length from server");
+            state = LOGIN_FAILED;
+            break;
+        }
+        if (len - at < 1 + (size_t)length)
+            break;
+        state = feed_login(server, data + at, length, &err);
+        at += 1 + (size_t)length;
+    }
+    stream_keep(&server->stash, data, len, at);
+    if (state == LOGIN_FAILED) {
+        fail_attempt(server, &err, is_lasting(&err));
+    } else if (state == LOGIN_DONE) {
+        logged_in(server);
+    } else if (got < 0) {
+        err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server closed the connection during login");
+        fail_attempt(server, &err, false);
+    } else if (server->stream.readable) {
+        read_login(server);
+    }
+}
+
+/* ---- what the socket has to say ---- */
+
+static void on_readable(struct stream *stream)
+{
+    struct server *server = (struct server *)stream;
+    switch (server->state) {
+    case SERVER_LOGIN:
+        read_login(server);
+        break;
+    case SERVER_LEASED:
+        server->part->worker->events->readable(server);
+        break;
+    case SERVER_IDLE:
+    case SERVER_CLEANING:
+    case SERVER_CANCELED:
+        server_clean_read(server);
+        break;
+    case SERVER_CONNECTING: /* an error: the writable edge reports it */
+    case SERVER_FREE:
+    case SERVER_MOVING:
+    case SERVER_CLOSED:
+        break;
+    }
+}
+
+static void on_drained(struct stream *stream)
+{
+    struct server *server = (struct server *)stream;
+    if (server->state == SERVER_CONNECTING)
+        connected(server);
+    else if (server->state == SERVER_LEASED)
+        server->part->worker->events->drained(server);
+}
+
+static const struct stream_events events = {.readable = on_readable, .drained = on_drained};
+
+/* ---- shared by those who talk to a server ---- */
+
+void server_send_query(struct server *server, const char *sql, enum reply_action action,
+                       const struct replies_events *reply_events, void *context, void *note)
+{
+    struct buf out = BUF_NONE;
+    message_query(&out, sql);
+    replies_expect(&server->replies, reply_events, context, REPLY_QUERY, action, note);
+    stream_write(&server->stream, out.data, out.len);
+    buf_done(&out);
+}
+
+bool server_take_parameter(struct server *server, const char *body, size_t len)
+{
+    struct params_table *table = server->part->pool->pools->params;
+    struct reader reader = reader_of(body, len);
+    const char *name = read_cstr(&reader), *value = read_cstr(&reader);
+    int index = reader.bad ? -1 : params_index(table, name);
+    if (index < 0)
+        return false;
+    struct params *old = server->params;
+    server->params = params_with(table, old, (size_t)index, value);
+    params_unref(table, old);
+    return true;
+}
+
+bool server_take_command(struct server *server, const char *body, size_t len)
+{
+    struct slice tag = {body, len > 0 ? len - 1 : 0};
+    if (!slice_is(tag, "DISCARD ALL") && !slice_is(tag, "DEALLOCATE ALL"))
+        return false;
+    statement_set_clear(&server->prepared, server->part->pool->pools->statements);
+    return true;
+}
+
+/* ---- from worker to worker ---- */
+
+static void deliver_server(struct mail *mail, struct loop *loop)
+{
+    struct server *server = (struct server *)((char *)mail - offsetof(struct server, mail));
+    stream_attach(&server->stream, loop);
+    part_adopt(server->part, server);
+}
+
+void server_hand_over(struct server *server, struct part *to)
+{
+    server->state = SERVER_MOVING;
+    stream_detach(&server->stream);
+    server->part = to;
+    server->mail.deliver = deliver_server;
+    loop_post(to->worker->loop, &server->mail);
+}

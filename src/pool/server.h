@@ -1,0 +1,116 @@
+/*
+ * pool/server.h - a connection to PostgreSQL, from connect() to close()
+ *
+ * A server is lent only when it is clean: see server_is_clean().  A server whose client has gone
+ * is first drained, rolled back and, where the pool's mode asks for it, reset.
+ *
+ * Ownership:  by its part's lists; freed by itself after server_close()
+ * Threading:  the thread of its worker; a hand-over moves it as a whole
+ */
+#ifndef POOL_SERVER_H
+#define POOL_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+#include "pool/statements.h"
+#include "proto/replies.h"
+
+struct err;
+struct params;
+struct part;
+struct attempt;
+
+/*
+ *   CONNECTING --connected--> LOGIN --ReadyForQuery--> free
+ *   free: IDLE, or LEASED to the next waiter, or MOVING to another worker
+ *   LEASED --client gone, or session over--> CLEANING --clean--> free
+ *   LEASED, CLEANING --clean, but a cancel is in flight--> CANCELED --cancel done--> free
+ *   any --error, timeout, no more needed--> CLOSED
+ */
+enum server_state {
+    SERVER_CONNECTING,
+    SERVER_LOGIN,
+    SERVER_IDLE,
+    SERVER_LEASED,
+    SERVER_CLEANING,
+    SERVER_CANCELED,
+    SERVER_FREE,   /* about to be given to somebody */
+    SERVER_MOVING,
+    SERVER_CLOSED,
+};
+
+struct server {
+    /* What each transaction touches comes first. */
+    struct stream stream;
+    struct replies replies;
+    void *client; /* borrowed: to whom it is lent */
+    struct part *part;
+    enum server_state state;
+    char txn;              /* as of the last ReadyForQuery */
+    bool answered;         /* something of the present message has been given to the client */
+    bool forward;          /* the message that streams goes to the client */
+    bool wanted_reset;     /* CLEANING: the reset query has not been sent yet */
+    bool resetting;        /* CLEANING: it has been sent */
+    uint32_t remain;       /* bytes of the message that streams still to come */
+    struct buf stash;      /* the beginning of a message that is needed whole */
+    struct params *params; /* counted: what its session is set to */
+    struct statement_set prepared;
+
+    TAILQ_ENTRY(server) entry;
+    struct mail mail; /* for a hand-over, and for the end */
+    struct deadline deadline;
+    struct attempt *attempt; /* owned; while CONNECTING and LOGIN */
+    uint8_t key[8];
+    uint64_t target; /* a hash of where it is: see part->target */
+    uint64_t id;
+    uint64_t lease_no; /* counts pairings */
+    int cancels;       /* cancel requests in flight */
+    int64_t connected_us, requested_us, idle_since_us;
+    struct address address, local;
+    char *host; /* owned: as configured */
+    bool closing_asked; /* close_needed */
+};
+
+/* Begins to connect; the pool's size has been reserved. */
+void server_connect(struct part *part);
+
+/* Closes at once.  reason goes to the log; NULL: nothing to log. */
+void server_close(struct server *server, const char *reason);
+
+/* May it go to another client?  Invariant of the pool: whoever releases a server asserts this. */
+bool server_is_clean(const struct server *server);
+
+/* The client is done with it, in order; the server may still have to be reset. */
+void server_release(struct server *server);
+
+/* The client has gone and has left it in whatever state it is.  streaming: a message of the
+ * client's has been sent in part. */
+void server_abandon(struct server *server, bool streaming);
+
+/* Asks PostgreSQL to cancel what the server does for its present client. */
+void server_cancel(struct server *server);
+
+/* Sends a simple query of our own. */
+void server_send_query(struct server *server, const char *sql, enum reply_action action,
+                       const struct replies_events *events, void *context, void *note);
+
+/* Takes a ParameterStatus: true if it is one of those that follow the client. */
+bool server_take_parameter(struct server *server, const char *body, size_t len);
+
+/* Takes a CommandComplete: true if it has ended all prepared statements of the session. */
+bool server_take_command(struct server *server, const char *body, size_t len);
+
+/* Used by cancel.c: a closed server is freed when no cancel needs it any more. */
+void server_free_if_unused(struct server *server);
+
+/* Used by part.c: moves to another worker's thread, and what happens there. */
+void server_hand_over(struct server *server, struct part *to);
+
+#endif
