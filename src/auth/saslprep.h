@@ -7,7 +7,9 @@
  * used as it is, and so is one of ASCII alone.
  *
  * Source:      RFC 4013 by the tables of libidn; pg_saslprep() of PostgreSQL
- * Difference:  non-ASCII passwords of more than 1024 bytes are used as they are
+ * Difference:  non-ASCII passwords of more than 1024 bytes are used as they are; libidn normalizes by
+ *              Unicode 3.2, whose corrigenda 4 and 5 changed a few CJK compatibility ideographs and
+ *              combining marks between Hangul letters.  A verifier on file is not concerned
  */
 #ifndef AUTH_SASLPREP_H
 #define AUTH_SASLPREP_H

@@ -22,6 +22,8 @@ struct cancel {
     uint64_t lease_no;
     struct deadline deadline;
     struct mail mail;
+    struct loop *back; /* borrowed: who is told of the end, with `then`; or NULL */
+    struct mail *then;
 };
 
 static void deliver_free(struct mail *mail, struct loop *loop)
@@ -40,6 +42,8 @@ static void end(struct cancel *cancel)
     cancel->mail.deliver = deliver_free;
     loop_later(cancel->loop, &cancel->mail);
     server->cancels--;
+    if (cancel->then != NULL)
+        loop_post(cancel->back, cancel->then);
     server_cancel_ended(server);
     server_free_if_unused(server);
 }
@@ -92,7 +96,7 @@ static void on_readable(struct stream *stream)
 
 static const struct stream_events events = {.readable = on_readable, .drained = on_connected};
 
-void cancel_send(struct server *server)
+bool cancel_send(struct server *server, struct loop *back, struct mail *then)
 {
     const struct settings *settings = server->part->worker->settings;
     struct loop *loop = server->part->worker->loop;
@@ -101,7 +105,7 @@ void cancel_send(struct server *server)
     int fd = socket_connect(&server->address, settings, &pending, &err);
     if (fd < 0) {
         server_log(server, LOG_WARNING, "could not send cancel request: %s", err.message);
-        return;
+        return false;
     }
     int64_t most_us = settings->cancel_wait_timeout_us > 0 ? settings->cancel_wait_timeout_us
                                                            : CANCEL_LONGEST_US;
@@ -109,15 +113,19 @@ void cancel_send(struct server *server)
     cancel->server = server;
     cancel->loop = loop;
     cancel->lease_no = server->lease_no;
+    cancel->back = back;
+    cancel->then = then;
     cancel->deadline.expired = on_deadline;
     server->cancels++;
     stream_open(&cancel->stream, loop, fd, true, &events);
     deadline_set(loop, &cancel->deadline, DEADLINE_CANCEL, clock_now_us() + most_us);
+    return true;
 }
 
-void server_cancel(struct server *server)
+void server_cancel(struct server *server, struct loop *back, struct mail *then)
 {
     /* One in flight is enough: it is for the same client. */
-    if (server->cancels == 0)
-        cancel_send(server);
+    bool begun = server->cancels == 0 && cancel_send(server, back, then);
+    if (!begun && then != NULL)
+        loop_post(back, then);
 }

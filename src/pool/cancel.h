@@ -11,9 +11,15 @@
 #ifndef POOL_CANCEL_H
 #define POOL_CANCEL_H
 
+#include <stdbool.h>
+
 struct server;
 
-/* Sends it if the server still works for the same client when the connection is there. */
-void cancel_send(struct server *server);
+struct loop;
+struct mail;
+
+/* Sends it if the server still works for the same client when the connection is there.  False:
+ * nothing was begun, and nobody will be told. */
+bool cancel_send(struct server *server, struct loop *back, struct mail *then);
 
 #endif

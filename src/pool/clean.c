@@ -26,7 +26,7 @@ bool server_is_clean(const struct server *server)
 {
     return server->txn == TXN_IDLE && replies_settled(&server->replies) &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
-           server->remain == 0 && server->stash.len == 0 && server->cancels == 0 &&
+           !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 && server->cancels == 0 &&
            stream_pending(&server->stream) == 0 && !server->stream.broken;
 }
 
@@ -39,6 +39,9 @@ static void step(struct server *server)
         server_close(server, "client disconnect while server was not ready");
     } else if (server->txn != TXN_IDLE) {
         server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_deallocate) {
+        server->wanted_deallocate = false;
+        server_send_query(server, "DEALLOCATE ALL", REPLY_SWALLOW, &nobody, NULL, NULL);
     } else if (server->wanted_reset) {
         server->wanted_reset = false;
         server->resetting = true;
@@ -86,7 +89,7 @@ void server_release(struct server *server)
 void server_abandon(struct server *server, bool streaming)
 {
     begin(server);
-    if (streaming || stream_pending(&server->stream) > 0 || server->replies.copy_in ||
+    if (streaming || server->stream.broken || stream_pending(&server->stream) > 0 || server->replies.copy_in ||
         server->replies.copy_both) {
         server_close(server, "client disconnect before everything was sent to the server");
         return;
@@ -94,7 +97,7 @@ void server_abandon(struct server *server, bool streaming)
     deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
                  clock_now_us() + CLEAN_TIMEOUT_US);
     if (!replies_settled(&server->replies)) {
-        server_cancel(server);
+        server_cancel(server, NULL, NULL);
         if (!replies_end_in_ready(&server->replies)) {
             replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
             stream_write(&server->stream, "S\0\0\0\4", 5);

@@ -158,7 +158,8 @@ static void ask_others(struct part *part)
 
 static bool paused(const struct part *part)
 {
-    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed);
+    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) ||
+           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed);
 }
 
 static bool may_open(const struct part *part)

@@ -27,6 +27,7 @@
 #include "net/loop.h"
 
 struct part;
+struct canon;
 struct pools;
 struct server;
 struct welcome;
@@ -67,6 +68,8 @@ struct pool {
     struct welcome *welcome;    /* owned: what a server says at login; NULL before the first */
     struct err failure;         /* of the last login that a server refused */
     bool login_refused;         /* failure is valid and no login has succeeded since */
+    struct canon *canon;        /* owned list: see pool/canon.h */
+    int n_canon;
     struct scram_keys keys;     /* of a client that proved them */
     bool has_keys;
 
@@ -151,6 +154,7 @@ struct pools {
     struct scram_cache *scram_cache;
     struct statement_table *statements;
     struct params_table *params;
+    atomic_bool paused;       /* all databases */
     _Atomic uint64_t last_id; /* of clients and servers, together */
 };
 

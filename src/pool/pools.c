@@ -6,6 +6,7 @@
 #include "auth/scram_cache.h"
 #include "base/mem.h"
 #include "net/resolve.h"
+#include "pool/canon.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "pool/statements.h"
@@ -30,6 +31,7 @@ static void free_pool(struct pool *pool)
 {
     mem_wipe(&pool->keys, sizeof pool->keys);
     welcome_unref(pool, pool->welcome);
+    canon_free(pool->canon);
     pthread_mutex_destroy(&pool->mutex);
     mem_free(pool->slots);
     mem_free(pool->parts);

@@ -54,10 +54,11 @@ struct server {
     struct part *part;
     enum server_state state;
     char txn;              /* as of the last ReadyForQuery */
-    bool answered;         /* something of the present message has been given to the client */
+    uint8_t last_kind;     /* of the last message that a client was lent to see */
     bool forward;          /* the message that streams goes to the client */
     bool wanted_reset;     /* CLEANING: the reset query has not been sent yet */
     bool resetting;        /* CLEANING: it has been sent */
+    bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
     uint32_t remain;       /* bytes of the message that streams still to come */
     struct buf stash;      /* the beginning of a message that is needed whole */
     struct params *params; /* counted: what its session is set to */
@@ -94,8 +95,9 @@ void server_release(struct server *server);
  * client's has been sent in part. */
 void server_abandon(struct server *server, bool streaming);
 
-/* Asks PostgreSQL to cancel what the server does for its present client. */
-void server_cancel(struct server *server);
+/* Asks PostgreSQL to cancel what the server does for its present client.  When that has been done,
+ * or could not be, `then` is posted to `back`; both may be NULL. */
+void server_cancel(struct server *server, struct loop *back, struct mail *then);
 
 /* Sends a simple query of our own. */
 void server_send_query(struct server *server, const char *sql, enum reply_action action,

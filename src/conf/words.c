@@ -1,0 +1,80 @@
+#include "conf/words.h"
+
+#include <stddef.h>
+#include <strings.h>
+
+/* clang-format off */
+const struct conf_word auth_type_words[] = {
+    {"any",           AUTH_ANY,   true,  NULL},
+    {"trust",         AUTH_TRUST, true,  NULL},
+    {"plain",         AUTH_PLAIN, true,  NULL},
+    {"md5",           AUTH_MD5,   true,  NULL},
+    {"scram-sha-256", AUTH_SCRAM, true,  NULL},
+    {"cert",          AUTH_CERT,  false, NULL},
+    {"hba",           AUTH_HBA,   false, NULL},
+    {"ldap",          AUTH_LDAP,  false, NULL},
+    {"pam",           AUTH_PAM,   false, NULL},
+    {NULL,            0,          false, NULL},
+};
+
+const struct conf_word pool_mode_words[] = {
+    {"session",     POOL_SESSION,     true,  NULL},
+    {"transaction", POOL_TRANSACTION, true,  NULL},
+    {"statement",   POOL_STATEMENT,   true,  NULL},
+    {NULL,          0,                false, NULL},
+};
+
+const struct conf_word client_tls_words[] = {
+    {"disable",     TLS_DISABLE,     true,  NULL},
+    {"allow",       TLS_ALLOW,       false, NULL},
+    {"prefer",      TLS_PREFER,      false, NULL},
+    {"require",     TLS_REQUIRE,     false, NULL},
+    {"verify-ca",   TLS_VERIFY_CA,   false, NULL},
+    {"verify-full", TLS_VERIFY_FULL, false, NULL},
+    {NULL,          0,               false, NULL},
+};
+
+#define NOT_ENCRYPTED "connections to servers are not encrypted by this version"
+
+const struct conf_word server_tls_words[] = {
+    {"disable",     TLS_DISABLE,     true,  NULL},
+    {"allow",       TLS_ALLOW,       true,  NOT_ENCRYPTED},
+    {"prefer",      TLS_PREFER,      true,  NOT_ENCRYPTED},
+    {"require",     TLS_REQUIRE,     false, NULL},
+    {"verify-ca",   TLS_VERIFY_CA,   false, NULL},
+    {"verify-full", TLS_VERIFY_FULL, false, NULL},
+    {NULL,          0,               false, NULL},
+};
+
+const struct conf_word load_balance_words[] = {
+    {"round-robin", 0, true,  NULL},
+    {"disable",     1, false, NULL},
+    {NULL,          0, false, NULL},
+};
+/* clang-format on */
+
+const struct conf_word *conf_find_word(const struct conf_word *words, const char *word)
+{
+    for (; words->word != NULL; words++)
+        if (strcasecmp(words->word, word) == 0)
+            return words;
+    return NULL;
+}
+
+const char *conf_word_of(const struct conf_word *words, int value)
+{
+    for (; words->word != NULL; words++)
+        if (words->value == value)
+            return words->word;
+    return "?";
+}
+
+const char *auth_type_name(enum auth_type type)
+{
+    return conf_word_of(auth_type_words, (int)type);
+}
+
+const char *pool_mode_name(enum pool_mode mode)
+{
+    return conf_word_of(pool_mode_words, (int)mode);
+}

@@ -1,0 +1,54 @@
+/*
+ * conf/words.h - settings whose value is one of a few words
+ *
+ * Words compare without case.  Those that PgBouncer knows and this version does not are in the
+ * tables too, so that they are refused by name.
+ */
+#ifndef CONF_WORDS_H
+#define CONF_WORDS_H
+
+#include <stdbool.h>
+
+enum auth_type {
+    AUTH_TRUST,
+    AUTH_ANY,
+    AUTH_PLAIN,
+    AUTH_MD5,
+    AUTH_SCRAM,
+    AUTH_CERT,
+    AUTH_HBA,
+    AUTH_LDAP,
+    AUTH_PAM,
+};
+
+enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
+
+enum tls_mode {
+    TLS_DISABLE,
+    TLS_ALLOW,
+    TLS_PREFER,
+    TLS_REQUIRE,
+    TLS_VERIFY_CA,
+    TLS_VERIFY_FULL,
+};
+
+struct conf_word {
+    const char *word; /* NULL ends a table */
+    int value;
+    bool built;          /* false: known, but refused by this version */
+    const char *warning; /* NULL, or what the operator has to know who sets it */
+};
+
+extern const struct conf_word auth_type_words[];
+extern const struct conf_word pool_mode_words[];
+extern const struct conf_word client_tls_words[];
+extern const struct conf_word server_tls_words[];
+extern const struct conf_word load_balance_words[];
+
+const struct conf_word *conf_find_word(const struct conf_word *words, const char *word);
+const char *conf_word_of(const struct conf_word *words, int value); /* "?" for no value of it */
+
+const char *auth_type_name(enum auth_type type);
+const char *pool_mode_name(enum pool_mode mode);
+
+#endif

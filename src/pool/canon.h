@@ -1,0 +1,20 @@
+/*
+ * pool/canon.h - how the servers of a pool spell the parameter values that clients ask for
+ *
+ * A client that asks for TimeZone 'utc' is told UTC.  What a server made of a value is remembered,
+ * so that only the first client that asks for it needs a server to log in.
+ *
+ * Threading:  any thread
+ */
+#ifndef POOL_CANON_H
+#define POOL_CANON_H
+
+struct canon;
+struct pool;
+
+/* Owned by the caller; NULL: not known. */
+char *canon_find(struct pool *pool, const char *name, const char *raw);
+void canon_add(struct pool *pool, const char *name, const char *raw, const char *spelt);
+void canon_free(struct canon *canon); /* the whole list; accepts NULL */
+
+#endif

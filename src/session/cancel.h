@@ -1,0 +1,24 @@
+/*
+ * session/cancel.h - cancel requests of clients
+ *
+ * The key belongs to a client of some worker, so the request goes round all of them.  The client
+ * that sent it sees its connection closed when the cancel has been delivered, as with PostgreSQL.
+ *
+ * Source:     PostgreSQL docs, protocol-flow-canceling-requests
+ * Threading:  the thread of the client's worker
+ */
+#ifndef SESSION_CANCEL_H
+#define SESSION_CANCEL_H
+
+#include "base/reader.h"
+
+struct client;
+struct worker;
+
+/* Takes the client over: it is CANCELING now, and closed when all is done. */
+void cancel_request(struct client *client, struct slice key);
+
+/* Gives a logged-in client a key that nobody can guess. */
+void cancel_new_key(struct client *client);
+
+#endif

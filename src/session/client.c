@@ -1,0 +1,421 @@
+#include "session/client.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "pool/params.h"
+#include "pool/server.h"
+#include "proto/message.h"
+#include "proto/response.h"
+#include "session/cancel.h"
+#include "session/names.h"
+#include "session/worker.h"
+
+static const struct stream_events events;
+
+static const struct settings *settings_of(const struct client *client)
+{
+    return client->worker->pool.settings;
+}
+
+void client_log(const struct client *client, enum log_level level, const char *format, ...)
+{
+    char text[1024], address[80];
+    va_list args;
+    if (level == LOG_DEBUG && !log_is_debug())
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    int port = address_print(&client->address, address, sizeof address);
+    log_line(level, "C-%p: %s/%s@%s:%d %s", (const void *)client,
+             client->part != NULL ? client->part->pool->database->name : "(nodb)",
+             client->user != NULL ? client->user : "(nouser)", address, port, text);
+}
+
+/* ---- deadlines ---- */
+
+static int64_t sooner(int64_t a_us, int64_t b_us)
+{
+    return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
+}
+
+static int64_t after(int64_t since_us, int64_t timeout_us)
+{
+    return timeout_us > 0 && since_us > 0 ? since_us + timeout_us : 0;
+}
+
+static const struct conf_user *user_of(const struct client *client)
+{
+    return client->user != NULL ? conf_find_user(settings_of(client), client->user) : NULL;
+}
+
+static int64_t query_end_us(const struct client *client)
+{
+    return after(client->query_us, conf_query_timeout_us(settings_of(client), user_of(client)));
+}
+
+static int64_t transaction_end_us(const struct client *client)
+{
+    return after(client->xact_us,
+                 conf_transaction_timeout_us(settings_of(client), user_of(client)));
+}
+
+static int64_t idle_end_us(const struct client *client)
+{
+    if (client->query_us != 0 || client->xact_us == 0)
+        return 0;
+    return after(clock_now_us(),
+                 conf_idle_transaction_timeout_us(settings_of(client), user_of(client)));
+}
+
+static int64_t wait_end_us(const struct client *client)
+{
+    const struct settings *settings = settings_of(client);
+    return after(client->waiter.since_us,
+                 conf_query_wait_timeout_us(settings, client->part->db, user_of(client)));
+}
+
+static void set(struct client *client, enum deadline_class class, int64_t at_us)
+{
+    if (at_us != 0)
+        deadline_set(client->worker->loop, &client->deadline, class, at_us);
+    else
+        deadline_clear(client->worker->loop, &client->deadline);
+}
+
+void client_set_deadline(struct client *client)
+{
+    const struct settings *settings = settings_of(client);
+    switch ((enum client_state)client->state) {
+    case CLIENT_STARTUP:
+    case CLIENT_AUTH:
+    case CLIENT_WELCOME:
+        set(client, DEADLINE_LOGIN,
+            after(client->connected_us, settings->client_login_timeout_us));
+        break;
+    case CLIENT_IDLE:
+        set(client, DEADLINE_CLIENT_IDLE,
+            after(clock_now_us(), conf_client_idle_timeout_us(settings, user_of(client))));
+        break;
+    case CLIENT_WAITING:
+        set(client, DEADLINE_WAIT, wait_end_us(client));
+        break;
+    case CLIENT_ACTIVE:
+        set(client, DEADLINE_QUERY,
+            sooner(sooner(query_end_us(client), transaction_end_us(client)),
+                   idle_end_us(client)));
+        break;
+    case CLIENT_REFUSING:
+    case CLIENT_CANCELING:
+    case CLIENT_CLOSED:
+        set(client, DEADLINE_LOGIN, 0);
+        break;
+    }
+}
+
+static void expire_active(struct client *client, struct err *err)
+{
+    int64_t now_us = clock_now_us();
+    int64_t query_us = query_end_us(client), xact_us = transaction_end_us(client);
+    if (query_us != 0 && query_us <= now_us)
+        err_set(err, SQLSTATE_QUERY_CANCELED, "query timeout");
+    else if (xact_us != 0 && xact_us <= now_us)
+        err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "transaction timeout");
+    else
+        err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "idle transaction timeout");
+}
+
+static void on_deadline(struct deadline *deadline, struct loop *loop)
+{
+    struct client *client =
+        (struct client *)((char *)deadline - offsetof(struct client, deadline));
+    struct err err = ERR_NONE;
+    switch ((enum client_state)client->state) {
+    case CLIENT_WELCOME:
+        err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
+        break;
+    case CLIENT_IDLE:
+        err_set(&err, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout");
+        break;
+    case CLIENT_WAITING:
+        err_set(&err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
+        err_detail(&err, "No server of the pool became free in time.");
+        break;
+    case CLIENT_ACTIVE:
+        expire_active(client, &err);
+        break;
+    default:
+        err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout");
+        break;
+    }
+    client_fail(client, &err);
+}
+
+/* ---- the end ---- */
+
+static void deliver_free(struct mail *mail, struct loop *loop)
+{
+    struct client *client = (struct client *)((char *)mail - offsetof(struct client, mail));
+    mem_free(client->user);
+    mem_free(client);
+}
+
+static void uncount(struct client *client)
+{
+    if (!client->counted)
+        return;
+    client->counted = false;
+    atomic_fetch_sub(&client->worker->proxy->n_clients, 1);
+    if (client->part == NULL)
+        return;
+    client->part->n_clients--;
+    atomic_fetch_sub(&client->part->pool->database->n_clients, 1);
+}
+
+static void leave_server(struct client *client)
+{
+    struct server *server = client->server;
+    if (server == NULL)
+        return;
+    client->server = NULL;
+    replies_abandon(&server->replies, &client_replies, client);
+    server_abandon(server, client->remain > 0 && !client->drop);
+}
+
+void client_detach(struct client *client)
+{
+    struct worker *worker = client->worker;
+    if (client->part != NULL)
+        part_leave(client->part, &client->waiter);
+    deadline_clear(worker->loop, &client->deadline);
+    if (client->by_key.hash != 0)
+        map_remove(&worker->by_key, &client->by_key);
+    client->by_key.hash = 0;
+    uncount(client);
+    names_clear(client);
+    map_done(&client->names);
+    params_unref(worker->proxy->pools->params, client->params);
+    client->params = NULL;
+    startup_free(client);
+    mem_free(client->refusal);
+    client->refusal = NULL;
+    buf_done(&client->stash);
+    TAILQ_REMOVE(&worker->clients, client, entry);
+    atomic_fetch_sub(&worker->n_sockets, 1);
+    client->mail.deliver = deliver_free;
+    loop_later(worker->loop, &client->mail);
+}
+
+void client_close(struct client *client, const char *reason)
+{
+    bool logged_in = client->state >= CLIENT_IDLE && client->state <= CLIENT_REFUSING;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    if (reason != NULL && settings_of(client)->log_disconnections && logged_in)
+        client_log(client, LOG_INFO, "closing because: %s (age=%llds)", reason,
+                   (long long)((clock_now_us() - client->connected_us) / 1000000));
+    client->state = CLIENT_CLOSED;
+    leave_server(client);
+    stream_close(&client->stream);
+    client_detach(client);
+}
+
+void client_fail(struct client *client, const struct err *err)
+{
+    struct buf out = BUF_NONE;
+    if (client->state == CLIENT_CLOSED)
+        return;
+    response_error(&out, "FATAL", err);
+    /* In the middle of a message of the server's there is no place for one of ours. */
+    bool mid_message = client->server != NULL && client->server->remain > 0 &&
+                       client->server->forward;
+    if (!mid_message)
+        stream_write(&client->stream, out.data, out.len);
+    buf_done(&out);
+    if (settings_of(client)->log_pooler_errors)
+        client_log(client, LOG_WARNING, "pooler error: %s", err->message);
+    client_close(client, err->message);
+}
+
+void client_server_lost(struct client *client, const char *reason)
+{
+    struct server *server = client->server;
+    struct err err;
+    /* It has said why, or the stream cannot be mended: a second error would only confuse. */
+    bool silent = server->last_kind == BE_ERROR_RESPONSE ||
+                  (server->remain > 0 && server->forward);
+    server->stream.broken = true;
+    if (silent) {
+        client_close(client, reason);
+        return;
+    }
+    err_set(&err, SQLSTATE_CONNECTION_FAILURE, "%s", reason);
+    err_detail(&err, "The connection to the server was lost while it was in use.");
+    client_fail(client, &err);
+}
+
+/* ---- getting and giving back a server ---- */
+
+static void take_server(struct client *client, struct server *server)
+{
+    client->server = server;
+    client->used = false;
+    client->unnamed_here = false;
+    server->client = client;
+    server->last_kind = 0;
+    client->part->stats.server_assignments++;
+    if (client->state == CLIENT_WELCOME) {
+        startup_granted(client);
+        return;
+    }
+    client->state = CLIENT_ACTIVE;
+    if (client->deadline.at_us != 0)
+        client_set_deadline(client);
+    forward_read(client);
+}
+
+/* The peer has closed: is there nothing in the socket but a good-bye? */
+static bool only_leaves(struct client *client)
+{
+    char peek[MESSAGE_HEADER];
+    ssize_t got = recv(client->stream.fd, peek, sizeof peek, MSG_PEEK);
+    return got <= 0 || peek[0] == FE_TERMINATE;
+}
+
+void client_want_server(struct client *client)
+{
+    struct part *part = client->part;
+    if (client->stream.peer_closed && client->stash.len == 0 && only_leaves(client)) {
+        client_close(client, "client close request");
+        return;
+    }
+    if (part->db == NULL) {
+        struct err err;
+        err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+        client_fail(client, &err);
+        return;
+    }
+    struct server *server = part_acquire(part);
+    if (server != NULL) {
+        take_server(client, server);
+        return;
+    }
+    if (client->stream.peer_closed) {
+        client_close(client, "client unexpected eof");
+        return;
+    }
+    if (client->state != CLIENT_WELCOME)
+        client->state = CLIENT_WAITING;
+    part_wait(part, &client->waiter);
+    if (client->state == CLIENT_WAITING)
+        client_set_deadline(client);
+}
+
+void client_turn_idle(struct client *client)
+{
+    client->state = CLIENT_IDLE;
+    client->server = NULL;
+    client_set_deadline(client);
+    if (client->stalled || client->stream.readable)
+        client_want_server(client);
+}
+
+void client_give_back(struct client *client)
+{
+    struct server *server = client->server;
+    client->server = NULL;
+    client->state = CLIENT_IDLE; /* before others run: they may look at all clients */
+    server_release(server);
+    client_turn_idle(client);
+}
+
+static struct client *client_of_waiter(struct waiter *waiter)
+{
+    return (struct client *)((char *)waiter - offsetof(struct client, waiter));
+}
+
+static void on_granted(struct pool_worker *worker, struct waiter *waiter, struct server *server)
+{
+    take_server(client_of_waiter(waiter), server);
+}
+
+static void on_refused(struct pool_worker *worker, struct waiter *waiter, const struct err *err)
+{
+    client_fail(client_of_waiter(waiter), err);
+}
+
+static void on_server_drained(struct server *server)
+{
+    struct client *client = server->client;
+    if (client->state == CLIENT_ACTIVE && (client->stream.readable || client->stalled))
+        forward_read(client);
+}
+
+const struct pool_events client_pool_events = {.granted = on_granted,
+                                               .refused = on_refused,
+                                               .readable = relay_read,
+                                               .drained = on_server_drained};
+
+/* ---- what the socket has to say ---- */
+
+static void on_readable(struct stream *stream)
+{
+    struct client *client = (struct client *)stream;
+    switch ((enum client_state)client->state) {
+    case CLIENT_STARTUP:
+    case CLIENT_AUTH:
+        startup_read(client);
+        break;
+    case CLIENT_IDLE:
+        client_want_server(client);
+        break;
+    case CLIENT_ACTIVE:
+        forward_read(client);
+        break;
+    case CLIENT_REFUSING:
+        refuse_read(client);
+        break;
+    case CLIENT_WELCOME:
+    case CLIENT_WAITING:
+        /* Not read before there is a server; but who has gone need not wait any more. */
+        if (stream->peer_closed)
+            client_close(client, "client unexpected eof");
+        break;
+    case CLIENT_CANCELING:
+        if (stream->peer_closed)
+            client_close(client, NULL);
+        break;
+    case CLIENT_CLOSED:
+        break;
+    }
+}
+
+static void on_drained(struct stream *stream)
+{
+    struct client *client = (struct client *)stream;
+    if (client->server != NULL && client->server->stream.readable)
+        relay_read(client->server);
+}
+
+static const struct stream_events events = {.readable = on_readable, .drained = on_drained};
+
+void client_open(struct worker *worker, int fd, const struct address *address)
+{
+    struct client *client = mem_new(sizeof *client);
+    client->worker = worker;
+    client->address = *address;
+    client->id = atomic_fetch_add(&worker->proxy->pools->last_id, 1) + 1;
+    client->connected_us = client->requested_us = clock_now_us();
+    client->deadline.expired = on_deadline;
+    TAILQ_INSERT_TAIL(&worker->clients, client, entry);
+    atomic_fetch_add(&worker->n_sockets, 1);
+    stream_open(&client->stream, worker->loop, fd, false, &events);
+    startup_begin(client);
+}

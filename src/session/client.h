@@ -1,0 +1,130 @@
+/*
+ * session/client.h - an application's connection
+ *
+ *   STARTUP --startup packet--> AUTH --authenticated--> WELCOME --parameters known--> IDLE
+ *   IDLE --message--> ACTIVE (a server was idle), or WAITING --granted--> ACTIVE
+ *   ACTIVE --transaction over--> IDLE
+ *   WAITING --statement refused--> REFUSING --read to its end, error sent--> IDLE
+ *   STARTUP --cancel request--> CANCELING      any --end, error, timeout--> CLOSED
+ *
+ * Ownership:  by its worker's list; frees itself after client_close()
+ * Threading:  the thread of its worker
+ */
+#ifndef SESSION_CLIENT_H
+#define SESSION_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+#include "pool/pool.h"
+
+struct client_login;
+struct err;
+struct params;
+struct server;
+struct statement;
+struct worker;
+
+enum client_state {
+    CLIENT_STARTUP,
+    CLIENT_AUTH,
+    CLIENT_WELCOME,
+    CLIENT_IDLE,
+    CLIENT_WAITING,
+    CLIENT_ACTIVE,
+    CLIENT_REFUSING,
+    CLIENT_CANCELING,
+    CLIENT_CLOSED,
+};
+
+struct client {
+    /* What each transaction touches comes first. */
+    struct stream stream;
+    struct server *server; /* borrowed: while ACTIVE, and in WELCOME when it has one */
+    struct part *part;     /* borrowed; NULL before the database is known */
+    struct worker *worker; /* borrowed */
+    struct params *params; /* counted; NULL before WELCOME */
+    uint32_t remain;       /* bytes of the message that streams still to come */
+    uint32_t batch;        /* counts Syncs: messages of one batch share their fate */
+    uint8_t state;         /* enum client_state */
+    bool drop;             /* the message that streams is thrown away */
+    bool used;             /* something was sent to the server since it was granted */
+    bool stalled;          /* the next message must wait for replies to earlier ones */
+    bool counted;          /* in the limits of database and user */
+    bool in_batch;         /* REFUSING: not at the first message of the statement any more */
+    bool last;             /* REFUSING: the message at work is the last of the statement */
+    bool unnamed_here;     /* the server has our unnamed statement */
+    uint32_t unnamed_batch;
+    struct buf stash;      /* the beginning of a message that is needed whole */
+    int64_t query_us;      /* when the present query came; 0: none is running */
+    int64_t xact_us;       /* when the transaction began; 0: none is open */
+
+    struct waiter waiter;
+    TAILQ_ENTRY(client) entry;
+    struct map names;               /* prepared statements by the client's names */
+    struct statement *unnamed;      /* counted, or NULL: its unnamed statement, to send again */
+    struct map_entry by_key;        /* in worker->by_key, once logged in */
+    uint8_t key[8];
+    uint64_t id;
+    int64_t connected_us, requested_us;
+    struct deadline deadline;       /* login, idle, wait or query: of the present state */
+    struct client_login *login;     /* owned; until IDLE */
+    struct err *refusal;            /* owned; while REFUSING */
+    struct address address;
+    struct mail mail;
+    char *user; /* owned: as it logged in */
+};
+
+/* A new connection; takes the socket over. */
+void client_open(struct worker *worker, int fd, const struct address *address);
+
+/* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
+void client_fail(struct client *client, const struct err *err);
+void client_close(struct client *client, const char *reason);
+/* Takes the client out of everything; its socket has been closed or given away. */
+void client_detach(struct client *client);
+
+/* The client is ready for its next message: works off what is there, or waits for it. */
+void client_turn_idle(struct client *client);
+
+/* It has input and no server. */
+void client_want_server(struct client *client);
+
+/* Ends the lease in order; the client stays. */
+void client_give_back(struct client *client);
+
+/* Its server has gone away under it. */
+void client_server_lost(struct client *client, const char *reason);
+
+void client_log(const struct client *client, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Sets the deadline of the state that the client is in, from the settings. */
+void client_set_deadline(struct client *client);
+
+/* forward.c: reads from the client and passes on to its server. */
+void forward_read(struct client *client);
+/* relay.c: reads from the server and passes on to its client. */
+void relay_read(struct server *server);
+/* What the reply queue tells us; the context is the client. */
+extern const struct replies_events client_replies;
+
+/* refuse.c: the waiting client's statement will not run; it is read, thrown away, and answered
+ * with this error, and the session goes on. */
+void refuse_statement(struct client *client, const struct err *err);
+void refuse_read(struct client *client);
+
+/* startup.c */
+void startup_begin(struct client *client);
+void startup_read(struct client *client);
+void startup_granted(struct client *client); /* WELCOME: has a server now */
+void startup_parameters_set(struct client *client); /* the server has taken them */
+void startup_free(struct client *client);
+
+#endif

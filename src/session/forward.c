@@ -1,0 +1,299 @@
+/* From the client to its server: message borders, what each message will be answered with, and
+ * what must be rewritten.  All else streams. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/reader.h"
+#include "pool/params.h"
+#include "pool/server.h"
+#include "proto/build.h"
+#include "proto/message.h"
+#include "session/client.h"
+#include "session/names.h"
+#include "session/worker.h"
+
+enum step {
+    STEP_ON,    /* *used bytes have been dealt with */
+    STEP_MORE,  /* more input is needed */
+    STEP_STALL, /* replies are needed */
+    STEP_END,   /* the client says goodbye */
+    STEP_BAD,   /* *err says what is wrong */
+};
+
+/* Rewriting needs prepared statements to be anybody's: not in session mode, where the server
+ * belongs to the client. */
+static bool rewrites(const struct client *client)
+{
+    return client->part->mode != POOL_SESSION &&
+           client->worker->pool.settings->max_prepared_statements > 0;
+}
+
+static void expect(struct client *client, enum reply_kind kind)
+{
+    replies_expect(&client->server->replies, &client_replies, client, kind, REPLY_FORWARD, NULL);
+}
+
+/* Gives the session the client's parameters, in front of its first message. */
+static void send_parameters(struct client *client)
+{
+    struct server *server = client->server;
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct buf sql = BUF_NONE, out = BUF_NONE;
+    if (params_difference(table, server->params, client->params, &sql)) {
+        buf_append_u8(&sql, '\0');
+        message_query(&out, sql.data);
+        replies_expect(&server->replies, &client_replies, client, REPLY_QUERY, REPLY_INJECT,
+                       &names_parameters_note);
+        batch_copy(&client->worker->to_server, out.data, out.len);
+    }
+    buf_done(&sql);
+    buf_done(&out);
+}
+
+static void begin(struct client *client)
+{
+    client->used = true;
+    if (client->params != client->server->params)
+        send_parameters(client);
+}
+
+static size_t stream_on(struct client *client, const char *at, size_t left, bool drop)
+{
+    size_t total = 1 + (size_t)load_u32(at + 1);
+    size_t here = left < total ? left : total;
+    if (!drop)
+        batch_slice(&client->worker->to_server, at, here);
+    client->remain = (uint32_t)(total - here);
+    client->drop = drop;
+    return here;
+}
+
+static void start_query(struct client *client)
+{
+    client->part->stats.queries++;
+    if (client->query_us != 0)
+        return;
+    client->query_us = clock_now_us();
+    client->requested_us = client->query_us;
+    if (client->xact_us == 0)
+        client->xact_us = client->query_us;
+    if (client->worker->has_query_timeouts)
+        client_set_deadline(client);
+}
+
+/* A message that is not rewritten. */
+static enum step pass(struct client *client, const char *at, size_t left, size_t *used)
+{
+    switch ((uint8_t)at[0]) {
+    case FE_QUERY:
+        start_query(client);
+        expect(client, REPLY_QUERY);
+        break;
+    case FE_SYNC:
+        start_query(client);
+        client->batch++;
+        expect(client, REPLY_SYNC);
+        break;
+    case FE_FUNCTION_CALL:
+        start_query(client);
+        expect(client, REPLY_FUNCTION);
+        break;
+    case FE_PARSE:
+        expect(client, REPLY_PARSE);
+        client->part->stats.client_parses++;
+        client->part->stats.server_parses++;
+        break;
+    case FE_BIND:
+        expect(client, REPLY_BIND);
+        break;
+    case FE_DESCRIBE:
+        expect(client, REPLY_DESCRIBE);
+        break;
+    case FE_EXECUTE:
+        expect(client, REPLY_EXECUTE);
+        break;
+    case FE_CLOSE:
+        expect(client, REPLY_CLOSE);
+        break;
+    case FE_COPY_DONE:
+    case FE_COPY_FAIL:
+        expect(client, REPLY_COPY_END);
+        break;
+    default: /* CopyData and Flush are not answered */
+        break;
+    }
+    *used = stream_on(client, at, left, false);
+    return STEP_ON;
+}
+
+static enum step rewrite(struct client *client, const char *at, size_t left, size_t *used)
+{
+    enum names_step step;
+    switch ((uint8_t)at[0]) {
+    case FE_PARSE:
+        step = names_parse(client, at, left, used);
+        break;
+    case FE_BIND:
+        step = names_bind(client, at, left, used);
+        break;
+    case FE_DESCRIBE:
+        step = names_describe(client, at, left, used);
+        break;
+    default:
+        step = names_close(client, at, left, used);
+        break;
+    }
+    switch (step) {
+    case NAMES_MORE:
+        return STEP_MORE;
+    case NAMES_STALL:
+        return STEP_STALL;
+    case NAMES_PASS:
+        return pass(client, at, left, used);
+    case NAMES_REWRITTEN:
+    case NAMES_DROP:
+        break;
+    }
+    client->remain = (uint32_t)(1 + (size_t)load_u32(at + 1) - *used);
+    client->drop = step == NAMES_DROP;
+    return STEP_ON;
+}
+
+/* Has the server anything to do with this message?  While it skips to the next Sync it has not;
+ * nor with what a client still sends of a COPY that has failed; and without a request under way
+ * there is nothing to flush. */
+static bool is_pointless(const struct client *client, uint8_t kind)
+{
+    const struct replies *replies = &client->server->replies;
+    if (replies->skipping)
+        return kind != FE_SYNC;
+    return (kind == FE_COPY_DATA || kind == FE_COPY_DONE || kind == FE_COPY_FAIL ||
+            kind == FE_FLUSH) &&
+           replies->count == 0 && !replies->copy_both;
+}
+
+static enum step take(struct client *client, const char *at, size_t left, size_t *used)
+{
+    uint8_t kind = (uint8_t)at[0];
+    if (kind == FE_TERMINATE)
+        return STEP_END;
+    if (is_pointless(client, kind)) {
+        *used = stream_on(client, at, left, true);
+        return STEP_ON;
+    }
+    if (!client->used)
+        begin(client);
+    if ((kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
+        rewrites(client)) {
+        return rewrite(client, at, left, used);
+    }
+    return pass(client, at, left, used);
+}
+
+static bool check_header(struct client *client, const char *at, struct err *err)
+{
+    uint8_t kind = (uint8_t)at[0];
+    uint32_t length = load_u32(at + 1);
+    if (!fe_kind_known(kind))
+        return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid frontend message type %d", kind);
+    if (!fe_length_ok(kind, length))
+        return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+    if (length > client->worker->pool.settings->max_packet_size)
+        return err_set(err, SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
+                       "message of %u bytes exceeds max_packet_size", length);
+    return true;
+}
+
+/* Works off the input; *used bytes of it need not be kept. */
+static enum step forward(struct client *client, const char *data, size_t len, size_t *used,
+                         struct err *err)
+{
+    enum step step = STEP_ON;
+    size_t at = 0;
+    while (at < len && step == STEP_ON) {
+        size_t left = len - at, taken = 0;
+        if (client->remain > 0) {
+            taken = left < client->remain ? left : client->remain;
+            if (!client->drop)
+                batch_slice(&client->worker->to_server, data + at, taken);
+            client->remain -= (uint32_t)taken;
+        } else if (left < MESSAGE_HEADER) {
+            step = STEP_MORE;
+        } else if (!check_header(client, data + at, err)) {
+            step = STEP_BAD;
+        } else {
+            step = take(client, data + at, left, &taken);
+        }
+        if (step == STEP_ON)
+            at += taken;
+    }
+    *used = at;
+    return step;
+}
+
+static bool may_read(const struct client *client)
+{
+    const struct server *server = client->server;
+    return client->state == CLIENT_ACTIVE && !client->stalled &&
+           stream_pending(&server->stream) == 0 &&
+           server->replies.count < LIMIT_OUTSTANDING_REPLIES;
+}
+
+/* One read, and what it brought.  False: the client is gone. */
+static bool turn(struct client *client, bool from_stash)
+{
+    struct worker *worker = client->worker;
+    struct server *server = client->server;
+    struct err err;
+    char *data = client->stash.data;
+    size_t len = client->stash.len, used;
+    ssize_t got = 1;
+    if (!from_stash)
+        got = stream_fill(&client->stream, worker->loop, &client->stash, &data, &len);
+    batch_begin(&worker->to_server, &server->stream);
+    batch_begin(&worker->to_client, &client->stream);
+    enum step step = forward(client, data, len, &used, &err);
+    client->part->stats.received += used;
+    names_keep_unnamed(client);
+    batch_flush(&worker->to_server);
+    batch_flush(&worker->to_client);
+    stream_keep(&client->stash, data, len, used);
+    client->stalled = step == STEP_STALL;
+    if (step == STEP_BAD) {
+        client_fail(client, &err);
+    } else if (step == STEP_END) {
+        client_close(client, "client close request");
+    } else if (got < 0) {
+        client_close(client, "client unexpected eof");
+    } else if (server->stream.broken) {
+        client_server_lost(client, "server conn crashed?");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void forward_read(struct client *client)
+{
+    enum { TURNS = 16 };
+    bool from_stash = client->stalled;
+    client->stalled = false;
+    for (int i = 0; i < TURNS && may_read(client) && (from_stash || client->stream.readable);
+         i++) {
+        if (!turn(client, from_stash))
+            return;
+        from_stash = false;
+    }
+    if (client->state != CLIENT_ACTIVE)
+        return;
+    if (!client->used && !client->stalled && client->remain == 0) {
+        /* Nothing was asked: perhaps only a part of a message has come. */
+        client_give_back(client);
+    } else if (client->stream.readable && may_read(client)) {
+        stream_yield(&client->stream);
+    }
+}

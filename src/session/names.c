@@ -1,0 +1,486 @@
+#include "session/names.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "pool/server.h"
+#include "proto/message.h"
+#include "proto/response.h"
+#include "session/client.h"
+#include "session/worker.h"
+
+/* One name of the client's. */
+struct name {
+    struct map_entry entry;      /* first: the map finds us by it */
+    struct statement *statement; /* counted; NULL: closed, as far as we know */
+    unsigned pending;            /* changes whose reply has not come */
+    uint32_t batch;              /* of the last change */
+    char text[];
+};
+
+enum note_kind {
+    NOTE_ADD,    /* Parse of a name */
+    NOTE_REMOVE, /* Close of a name */
+    NOTE_INJECT, /* Parse that we put in front of a use */
+    NOTE_EVICT,  /* Close that makes room on the server */
+    NOTE_ERROR,  /* the error that the client gets instead of the server's */
+};
+
+struct note {
+    enum note_kind kind;
+    bool on_server;              /* NOTE_ADD: it also added to the server's set */
+    struct name *name;           /* borrowed; NULL in INJECT, EVICT and ERROR */
+    struct statement *statement; /* counted: what was added, or was there before */
+    struct server *server;       /* borrowed: outlives its reply queue */
+    struct err *err;             /* owned; NOTE_ERROR only */
+};
+
+char names_parameters_note;
+
+static struct statement_table *table_of(const struct client *client)
+{
+    return client->worker->proxy->pools->statements;
+}
+
+/* ---- the map ---- */
+
+static bool same_name(const struct map_entry *entry, const void *text)
+{
+    return strcmp(((const struct name *)entry)->text, text) == 0;
+}
+
+static struct name *find(const struct client *client, const char *text)
+{
+    if (client->names.count == 0)
+        return NULL;
+    return (struct name *)map_find(&client->names, hash_bytes(text, strlen(text)), same_name,
+                                   text);
+}
+
+static struct name *get(struct client *client, const char *text)
+{
+    struct name *name = find(client, text);
+    if (name != NULL)
+        return name;
+    size_t len = strlen(text);
+    name = mem_new(sizeof *name + len + 1);
+    memcpy(name->text, text, len + 1);
+    name->entry.hash = hash_bytes(text, len);
+    map_add(&client->names, &name->entry);
+    return name;
+}
+
+static void forget_if_unused(struct client *client, struct name *name)
+{
+    if (name->statement != NULL || name->pending > 0)
+        return;
+    map_remove(&client->names, &name->entry);
+    mem_free(name);
+}
+
+/* Does it depend on a reply of an earlier batch that has not come? */
+static bool is_uncertain(const struct client *client, const struct name *name)
+{
+    return name != NULL && name->pending > 0 && name->batch != client->batch;
+}
+
+static void set_statement(struct client *client, struct name *name, struct statement *statement)
+{
+    statement_unref(table_of(client), name->statement);
+    name->statement = statement != NULL ? statement_ref(table_of(client), statement) : NULL;
+}
+
+void names_clear(struct client *client)
+{
+    uint32_t at = 0;
+    struct name *name;
+    while ((name = (struct name *)map_next(&client->names, &at)) != NULL)
+        set_statement(client, name, NULL);
+    /* Those with replies to come stay until then; without any the whole map can go. */
+    bool any_left;
+    do {
+        any_left = false;
+        at = 0;
+        while ((name = (struct name *)map_next(&client->names, &at)) != NULL) {
+            if (name->pending == 0) {
+                forget_if_unused(client, name);
+                any_left = true;
+                break;
+            }
+        }
+    } while (any_left);
+    statement_unref(table_of(client), client->unnamed);
+    client->unnamed = NULL;
+}
+
+/* ---- notes ---- */
+
+static struct note *new_note(struct client *client, enum note_kind kind, struct name *name,
+                             struct statement *statement)
+{
+    struct note *note = mem_new(sizeof *note);
+    note->kind = kind;
+    note->name = name;
+    note->server = client->server;
+    if (statement != NULL)
+        note->statement = statement_ref(table_of(client), statement);
+    if (name != NULL) {
+        name->pending++;
+        name->batch = client->batch;
+    }
+    return note;
+}
+
+static void undo(struct client *client, struct note *note)
+{
+    struct statement_set *set = &note->server->prepared;
+    switch (note->kind) {
+    case NOTE_ADD:
+        set_statement(client, note->name, NULL);
+        if (note->on_server)
+            statement_set_remove(set, table_of(client), note->statement);
+        break;
+    case NOTE_REMOVE:
+        set_statement(client, note->name, note->statement);
+        break;
+    case NOTE_INJECT:
+        statement_set_remove(set, table_of(client), note->statement);
+        break;
+    case NOTE_EVICT:
+        statement_set_add(set, table_of(client), note->statement);
+        break;
+    case NOTE_ERROR:
+        break;
+    }
+}
+
+static void say_error(struct client *client, const struct err *err)
+{
+    struct buf out = BUF_NONE;
+    response_error(&out, "ERROR", err);
+    batch_copy(&client->worker->to_client, out.data, out.len);
+    buf_done(&out);
+}
+
+void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome)
+{
+    struct note *note = reply->note;
+    /* After the client nobody waits for the reply that would tell what the server has prepared. */
+    if (client->state == CLIENT_CLOSED && note->kind != NOTE_REMOVE && note->kind != NOTE_ERROR)
+        note->server->wanted_deallocate = true;
+    else if (outcome != REPLY_DONE)
+        undo(client, note);
+    if (note->kind == NOTE_ERROR && outcome == REPLY_FAILED)
+        say_error(client, note->err);
+    if (note->name != NULL) {
+        note->name->pending--;
+        forget_if_unused(client, note->name);
+    }
+    statement_unref(table_of(client), note->statement);
+    mem_free(note->err);
+    mem_free(note);
+}
+
+/* ---- what goes to the server ---- */
+
+static struct batch *to_server(struct client *client)
+{
+    return &client->worker->to_server;
+}
+
+static void expect(struct client *client, enum reply_kind kind, enum reply_action action,
+                   struct note *note)
+{
+    bool expected = replies_expect(&client->server->replies, &client_replies, client, kind, action,
+                                   note);
+    assert(expected || note == NULL); /* nothing is rewritten while the server skips */
+}
+
+static void send_header(struct client *client, char kind, size_t body_len)
+{
+    char header[MESSAGE_HEADER];
+    header[0] = kind;
+    store_u32(header + 1, (uint32_t)(body_len + 4));
+    batch_copy(to_server(client), header, sizeof header);
+}
+
+static void send_parse(struct client *client, const char *name, size_t name_len,
+                       const struct statement *statement)
+{
+    send_header(client, FE_PARSE, name_len + 1 + statement->len);
+    batch_copy(to_server(client), name, name_len + 1);
+    batch_copy(to_server(client), statement->body, statement->len);
+    client->part->stats.server_parses++;
+}
+
+/* Makes room on the server for one more. */
+static void evict(struct client *client)
+{
+    struct server *server = client->server;
+    int most = client->worker->pool.settings->max_prepared_statements;
+    while (server->prepared.map.count >= (uint32_t)most) {
+        struct statement *oldest = statement_set_oldest(&server->prepared);
+        struct note *note = new_note(client, NOTE_EVICT, NULL, oldest);
+        statement_set_remove(&server->prepared, table_of(client), oldest);
+        send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
+        batch_copy(to_server(client), "S", 1);
+        batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
+        expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
+    }
+}
+
+static void ensure_on_server(struct client *client, struct statement *statement)
+{
+    struct server *server = client->server;
+    if (statement_set_use(&server->prepared, statement))
+        return;
+    evict(client);
+    statement_set_add(&server->prepared, table_of(client), statement);
+    send_parse(client, statement->name, statement->name_len, statement);
+    expect(client, REPLY_PARSE, REPLY_INJECT, new_note(client, NOTE_INJECT, NULL, statement));
+}
+
+/* A Bind of a statement that cannot exist: no client's Parse ever gets this name. */
+void names_expect_error(struct client *client, const struct err *err)
+{
+    static const char bind[] = "\0" STATEMENT_PREFIX "none\0\0\0\0\0\0";
+    struct note *note = new_note(client, NOTE_ERROR, NULL, NULL);
+    note->err = mem_dup(err, sizeof *err);
+    send_header(client, FE_BIND, sizeof bind);
+    batch_copy(to_server(client), bind, sizeof bind);
+    expect(client, REPLY_BIND, REPLY_REPLACE, note);
+}
+
+/* ---- messages ---- */
+
+/* How many bytes the whole message has. */
+static size_t total_of(const char *at)
+{
+    return 1 + (size_t)load_u32(at + 1);
+}
+
+static size_t present(const char *at, size_t left)
+{
+    size_t total = total_of(at);
+    return left < total ? left : total;
+}
+
+static void invalid_message(struct client *client)
+{
+    struct err err;
+    err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid string in message");
+    names_expect_error(client, &err);
+}
+
+static void no_such_statement(struct client *client, const char *text)
+{
+    struct err err;
+    if (text[0] != '\0')
+        err_set(&err, SQLSTATE_INVALID_STATEMENT_NAME,
+                "prepared statement \"%.200s\" does not exist", text);
+    else
+        err_set(&err, SQLSTATE_INVALID_STATEMENT_NAME, "unnamed prepared statement does not exist");
+    names_expect_error(client, &err);
+}
+
+/* Parse of the unnamed statement goes through as it is, but we remember where it stands. */
+static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
+{
+    size_t total = total_of(at);
+    statement_unref(table_of(client), client->unnamed);
+    client->unnamed = NULL;
+    client->unnamed_here = true;
+    client->unnamed_batch = client->batch;
+    client->worker->unnamed_body =
+        left >= total
+            ? (struct slice){at + MESSAGE_HEADER + 1, total - MESSAGE_HEADER - 1}
+            : (struct slice){NULL, 0};
+    return NAMES_PASS;
+}
+
+void names_keep_unnamed(struct client *client)
+{
+    struct slice *body = &client->worker->unnamed_body;
+    if (body->ptr != NULL)
+        client->unnamed = statement_intern(table_of(client), body->ptr, body->len);
+    *body = (struct slice){NULL, 0};
+}
+
+enum names_step names_parse(struct client *client, const char *at, size_t left, size_t *used)
+{
+    size_t total = total_of(at);
+    if (left <= MESSAGE_HEADER)
+        return NAMES_MORE;
+    if (at[MESSAGE_HEADER] == '\0')
+        return parse_unnamed(client, at, left);
+    if (left < total)
+        return NAMES_MORE;
+    *used = total;
+    struct reader reader = reader_of(at + MESSAGE_HEADER, total - MESSAGE_HEADER);
+    const char *text = read_cstr(&reader);
+    if (reader.bad) {
+        invalid_message(client);
+        return NAMES_DROP;
+    }
+    struct name *name = find(client, text);
+    if (is_uncertain(client, name))
+        return NAMES_STALL;
+    if (name != NULL && name->statement != NULL) {
+        struct err err;
+        err_set(&err, SQLSTATE_DUPLICATE_STATEMENT,
+                "prepared statement \"%.200s\" already exists", text);
+        names_expect_error(client, &err);
+        return NAMES_DROP;
+    }
+    struct statement *statement =
+        statement_intern(table_of(client), reader.pos, reader_left(&reader));
+    name = get(client, text);
+    set_statement(client, name, statement);
+    struct note *note = new_note(client, NOTE_ADD, name, statement);
+    if (statement_set_use(&client->server->prepared, statement)) {
+        expect(client, REPLY_PARSE, REPLY_FAKE, note);
+    } else {
+        evict(client);
+        note->on_server = true;
+        statement_set_add(&client->server->prepared, table_of(client), statement);
+        send_parse(client, statement->name, statement->name_len, statement);
+        expect(client, REPLY_PARSE, REPLY_FORWARD, note);
+    }
+    statement_unref(table_of(client), statement);
+    return NAMES_REWRITTEN;
+}
+
+/* Use of the unnamed statement: the server must have ours, not somebody else's. */
+static enum names_step use_unnamed(struct client *client)
+{
+    struct server *server = client->server;
+    if (client->unnamed_here && client->unnamed_batch != client->batch &&
+        !replies_settled(&server->replies))
+        return NAMES_STALL;
+    client->worker->unnamed_body = (struct slice){NULL, 0};
+    if (client->unnamed_here)
+        return NAMES_PASS;
+    if (client->unnamed == NULL) {
+        no_such_statement(client, "");
+        return NAMES_DROP;
+    }
+    send_parse(client, "", 0, client->unnamed);
+    expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
+    client->unnamed_here = true;
+    client->unnamed_batch = client->batch;
+    return NAMES_PASS;
+}
+
+/* Finds the statement that a message uses; REWRITTEN means: *statement is on the server. */
+static enum names_step use(struct client *client, const char *text, struct statement **statement)
+{
+    struct name *name = find(client, text);
+    if (is_uncertain(client, name))
+        return NAMES_STALL;
+    if (name == NULL || name->statement == NULL) {
+        no_such_statement(client, text);
+        return NAMES_DROP;
+    }
+    *statement = name->statement;
+    ensure_on_server(client, name->statement);
+    return NAMES_REWRITTEN;
+}
+
+enum names_step names_bind(struct client *client, const char *at, size_t left, size_t *used)
+{
+    size_t here = present(at, left);
+    struct reader reader = reader_of(at + MESSAGE_HEADER, here - MESSAGE_HEADER);
+    const char *portal = read_cstr(&reader);
+    const char *text = read_cstr(&reader);
+    struct statement *statement = NULL;
+    if (reader.bad && here < total_of(at) && here < 2 * LIMIT_STATEMENT_NAME)
+        return NAMES_MORE;
+    *used = here;
+    client->part->stats.binds++;
+    if (reader.bad) {
+        invalid_message(client);
+        return NAMES_DROP;
+    }
+    enum names_step step =
+        text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
+    if (step != NAMES_REWRITTEN)
+        return step;
+    size_t portal_len = strlen(portal) + 1;
+    size_t names_len = (size_t)(reader.pos - at) - MESSAGE_HEADER;
+    size_t rest = total_of(at) - MESSAGE_HEADER - names_len;
+    send_header(client, FE_BIND, portal_len + statement->name_len + 1 + rest);
+    batch_copy(to_server(client), portal, portal_len);
+    batch_copy(to_server(client), statement->name, statement->name_len + 1);
+    batch_slice(to_server(client), reader.pos, here - MESSAGE_HEADER - names_len);
+    expect(client, REPLY_BIND, REPLY_FORWARD, NULL);
+    return NAMES_REWRITTEN;
+}
+
+/* Describe and Close: a kind byte and a name; both messages are small and needed whole. */
+static enum names_step read_target(const char *at, size_t left, size_t *used, const char **text)
+{
+    size_t total = total_of(at);
+    if (left < total)
+        return NAMES_MORE;
+    *used = total;
+    struct reader reader = reader_of(at + MESSAGE_HEADER, total - MESSAGE_HEADER);
+    uint8_t kind = read_u8(&reader);
+    *text = read_cstr(&reader);
+    if (reader.bad || reader_left(&reader) > 0 || kind != 'S')
+        return NAMES_PASS; /* a portal, or for PostgreSQL to complain about */
+    return NAMES_REWRITTEN;
+}
+
+enum names_step names_describe(struct client *client, const char *at, size_t left, size_t *used)
+{
+    const char *text;
+    struct statement *statement = NULL;
+    enum names_step step = read_target(at, left, used, &text);
+    if (step != NAMES_REWRITTEN)
+        return step;
+    if (text[0] == '\0') {
+        /* It is no use that makes it forgettable: a Bind will follow, maybe in another batch. */
+        struct slice body = client->worker->unnamed_body;
+        step = use_unnamed(client);
+        client->worker->unnamed_body = body;
+        return step;
+    }
+    step = use(client, text, &statement);
+    if (step != NAMES_REWRITTEN)
+        return step;
+    send_header(client, FE_DESCRIBE, 1 + statement->name_len + 1);
+    batch_copy(to_server(client), "S", 1);
+    batch_copy(to_server(client), statement->name, statement->name_len + 1);
+    expect(client, REPLY_DESCRIBE, REPLY_FORWARD, NULL);
+    return NAMES_REWRITTEN;
+}
+
+enum names_step names_close(struct client *client, const char *at, size_t left, size_t *used)
+{
+    const char *text;
+    enum names_step step = read_target(at, left, used, &text);
+    if (step != NAMES_REWRITTEN)
+        return step;
+    if (text[0] == '\0') {
+        statement_unref(table_of(client), client->unnamed);
+        client->unnamed = NULL;
+        client->unnamed_here = false;
+        client->worker->unnamed_body = (struct slice){NULL, 0};
+        return NAMES_PASS;
+    }
+    struct name *name = find(client, text);
+    if (is_uncertain(client, name))
+        return NAMES_STALL;
+    struct note *note = NULL;
+    if (name != NULL && name->statement != NULL) {
+        note = new_note(client, NOTE_REMOVE, name, name->statement);
+        set_statement(client, name, NULL);
+    }
+    /* The server keeps it: others may use it, and the oldest give way when room is needed. */
+    expect(client, REPLY_CLOSE, REPLY_FAKE, note);
+    return NAMES_REWRITTEN;
+}

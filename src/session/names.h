@@ -1,0 +1,58 @@
+/*
+ * session/names.h - a client's prepared statements, under names that every server knows
+ *
+ * In transaction and statement mode a client's next transaction may run on another server.  So the
+ * client's names stand for statements of the process (pool/statements.h), and Parse, Bind,
+ * Describe and Close are rewritten; what a server lacks is prepared in front of its first use.
+ *
+ * A change takes effect when its message is read, and is undone if the server then fails or skips
+ * it.  Messages of one batch (up to a Sync) share their fate, so within it the new state is right.
+ * A message of a later batch that depends on a change whose reply has not come yet must wait:
+ * NAMES_STALL.
+ *
+ * An error that a name causes must also fail the batch, and an open transaction, at the server.
+ * So the server is sent a message that fails there, and its error is replaced by the right one.
+ *
+ * Source:     PostgreSQL docs, protocol-flow-ext-query
+ * Threading:  the thread of the client's worker
+ */
+#ifndef SESSION_NAMES_H
+#define SESSION_NAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/replies.h"
+
+struct client;
+
+enum names_step {
+    NAMES_REWRITTEN, /* the message has been dealt with, up to *used bytes of it; if it is longer,
+                      * the rest streams to the server behind it */
+    NAMES_DROP,      /* as REWRITTEN, but the rest of it is thrown away */
+    NAMES_MORE,      /* more of it is needed */
+    NAMES_STALL,     /* replies to earlier messages must come first */
+    NAMES_PASS,      /* nothing to rewrite */
+};
+
+/* at: a message with its header; left: how much of it, or of it and what follows, is there. */
+enum names_step names_parse(struct client *client, const char *at, size_t left, size_t *used);
+enum names_step names_bind(struct client *client, const char *at, size_t left, size_t *used);
+enum names_step names_describe(struct client *client, const char *at, size_t left, size_t *used);
+enum names_step names_close(struct client *client, const char *at, size_t left, size_t *used);
+
+/* The input that names_parse() saw is about to be overwritten: keeps an unnamed statement that
+ * was prepared but not used yet. */
+void names_keep_unnamed(struct client *client);
+
+/* What the server should have failed with; err is copied. */
+struct err;
+void names_expect_error(struct client *client, const struct err *err);
+
+/* A note in the reply queue says that these are our session parameters being set. */
+extern char names_parameters_note;
+
+void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
+void names_clear(struct client *client); /* DEALLOCATE ALL, or the end of the client */
+
+#endif

@@ -1,0 +1,307 @@
+/* From the server to its client: every message is held against the queue of expected replies. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/reader.h"
+#include "pool/params.h"
+#include "pool/server.h"
+#include "proto/message.h"
+#include "session/client.h"
+#include "session/names.h"
+#include "session/worker.h"
+
+/* ---- what the reply queue tells ---- */
+
+static void on_fake(void *context, const struct reply *reply)
+{
+    struct client *client = context;
+    const char *message = reply->kind == REPLY_PARSE ? "1\0\0\0\4" : "3\0\0\0\4";
+    batch_copy(&client->worker->to_client, message, MESSAGE_HEADER);
+}
+
+/* The session has the client's parameters now; what the server made of them is what they are.
+ * A parameter that it does not report is taken for set. */
+static void parameters_set(struct client *client)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct server *server = client->server;
+    for (size_t i = 0; i < params_count(table); i++) {
+        const char *theirs = params_get(server->params, i);
+        const char *ours = params_get(client->params, i);
+        if (theirs == NULL && ours != NULL) {
+            struct params *old = server->params;
+            server->params = params_with(table, old, i, ours);
+            params_unref(table, old);
+        }
+    }
+    params_unref(table, client->params);
+    client->params = params_ref(table, server->params);
+}
+
+static void on_settled(void *context, const struct reply *reply, enum reply_outcome outcome)
+{
+    struct client *client = context;
+    if (reply->note != &names_parameters_note)
+        names_settled(client, reply, outcome);
+    else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
+        parameters_set(client);
+}
+
+const struct replies_events client_replies = {.fake = on_fake, .settled = on_settled};
+
+/* ---- messages ---- */
+
+enum step {
+    STEP_FORWARD,
+    STEP_SWALLOW,
+    STEP_BROKEN,      /* the server has broken the protocol */
+    STEP_BAD_SETTING, /* the session could not be given the client's parameters */
+    STEP_NO_BLOCKS,   /* a transaction block in statement mode */
+};
+
+static enum step step_of(enum reply_verdict verdict)
+{
+    switch (verdict) {
+    case VERDICT_FORWARD:
+        return STEP_FORWARD;
+    case VERDICT_SWALLOW:
+        return STEP_SWALLOW;
+    case VERDICT_BROKEN:
+        break;
+    }
+    return STEP_BROKEN;
+}
+
+static bool setting_parameters(const struct server *server)
+{
+    const struct reply *head = replies_head(&server->replies);
+    return head != NULL && head->note == &names_parameters_note;
+}
+
+/* Notices and notifications belong to no request, but those that our own requests cause are not
+ * for the client. */
+static enum step take_notice(const struct server *server)
+{
+    const struct reply *head = replies_head(&server->replies);
+    bool ours = head != NULL && (head->action == REPLY_SWALLOW || head->action == REPLY_INJECT);
+    return ours ? STEP_SWALLOW : STEP_FORWARD;
+}
+
+/* While we set the client's parameters it is told only what differs from what it knows. */
+static enum step take_parameter(struct server *server, struct client *client, const char *body,
+                                size_t len)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct params *before = params_ref(table, client->params);
+    bool known = true;
+    if (!server_take_parameter(server, body, len)) {
+        params_unref(table, before);
+        return setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
+    }
+    for (size_t i = 0; i < params_count(table); i++) {
+        const char *name = params_name(table, i), *value = params_get(server->params, i);
+        if (strcasecmp(name, body) != 0 || value == NULL)
+            continue;
+        const char *told = params_get(before, i);
+        known = told != NULL && strcmp(told, value) == 0;
+        if (!known) {
+            struct params *old = client->params;
+            client->params = params_with(table, old, i, value);
+            params_unref(table, old);
+        }
+    }
+    params_unref(table, before);
+    return known && setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
+}
+
+static void count_time(struct client *client, char txn)
+{
+    int64_t now_us = clock_now_us();
+    struct part_stats *stats = &client->part->stats;
+    if (client->query_us != 0)
+        stats->query_us += (uint64_t)(now_us - client->query_us);
+    client->query_us = 0;
+    if (txn == TXN_IDLE && client->xact_us != 0) {
+        stats->xacts++;
+        stats->xact_us += (uint64_t)(now_us - client->xact_us);
+        client->xact_us = 0;
+    }
+}
+
+static enum step take_ready(struct server *server, struct client *client, char txn)
+{
+    server->txn = txn;
+    enum step step = step_of(
+        replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
+    if (step != STEP_FORWARD)
+        return step;
+    count_time(client, txn);
+    if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT)
+        return STEP_NO_BLOCKS;
+    if (client->worker->has_query_timeouts)
+        client_set_deadline(client);
+    return step;
+}
+
+static enum step take_error(struct server *server, struct client *client)
+{
+    bool setting = setting_parameters(server);
+    client->unnamed_here = false; /* its Parse may have been skipped */
+    enum step step = step_of(
+        replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
+    return setting ? STEP_BAD_SETTING : step;
+}
+
+static enum step take(struct server *server, struct client *client, uint8_t kind, const char *body,
+                      size_t len)
+{
+    switch (kind) {
+    case BE_NOTICE_RESPONSE:
+    case BE_NOTIFICATION_RESPONSE:
+        return take_notice(server);
+    case BE_PARAMETER_STATUS:
+        return take_parameter(server, client, body, len);
+    case BE_READY_FOR_QUERY:
+        return len == 1 ? take_ready(server, client, body[0]) : STEP_BROKEN;
+    case BE_ERROR_RESPONSE:
+        return take_error(server, client);
+    case BE_COMMAND_COMPLETE:
+        if (server_take_command(server, body, len))
+            names_clear(client);
+        break;
+    default:
+        break;
+    }
+    return step_of(replies_take(&server->replies, &client_replies, client, kind));
+}
+
+static bool needed_whole(uint8_t kind)
+{
+    return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS ||
+           kind == BE_COMMAND_COMPLETE;
+}
+
+static void give(struct server *server, struct client *client, const char *bytes, size_t len)
+{
+    if (!server->forward)
+        return;
+    batch_slice(&client->worker->to_client, bytes, len);
+    client->part->stats.sent += len;
+}
+
+/* Works off what was read; *used bytes of it need not be kept. */
+static enum step relay(struct server *server, struct client *client, const char *data, size_t len,
+                       size_t *used)
+{
+    enum step step = STEP_FORWARD;
+    size_t at = 0;
+    while (at < len && step <= STEP_SWALLOW) {
+        size_t left = len - at;
+        if (server->remain > 0) {
+            size_t here = left < server->remain ? left : server->remain;
+            give(server, client, data + at, here);
+            server->remain -= (uint32_t)here;
+            at += here;
+            continue;
+        }
+        if (left < MESSAGE_HEADER)
+            break;
+        uint8_t kind = (uint8_t)data[at];
+        uint32_t length = load_u32(data + at + 1);
+        size_t total = 1 + (size_t)length, here = left < total ? left : total;
+        bool whole = needed_whole(kind);
+        if (length < 4 || (whole && length > LIMIT_SERVER_SMALL)) {
+            step = STEP_BROKEN;
+            break;
+        }
+        if (whole && here < total)
+            break;
+        step = take(server, client, kind, data + at + MESSAGE_HEADER, here - MESSAGE_HEADER);
+        server->forward = step == STEP_FORWARD || step == STEP_BAD_SETTING;
+        server->last_kind = kind;
+        server->remain = (uint32_t)(total - here);
+        give(server, client, data + at, here);
+        at += here;
+    }
+    *used = at;
+    return step;
+}
+
+static void end_badly(struct server *server, struct client *client, enum step step)
+{
+    struct err err;
+    switch (step) {
+    case STEP_NO_BLOCKS:
+        err_set(&err, SQLSTATE_FEATURE_NOT_SUPPORTED,
+                "transaction blocks not allowed in statement pooling mode");
+        client_fail(client, &err);
+        break;
+    case STEP_BAD_SETTING:
+        server->closing_asked = true;
+        server->stream.broken = true; /* nothing more may reach it: the session is not right */
+        client_close(client, "invalid server parameter");
+        break;
+    default:
+        client_server_lost(client, "server has broken the protocol");
+        break;
+    }
+}
+
+/* Is the client's transaction over, and everything answered? */
+static bool lease_is_over(const struct server *server, const struct client *client)
+{
+    return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
+           server->last_kind == BE_READY_FOR_QUERY && replies_settled(&server->replies) &&
+           client->remain == 0 && server->remain == 0;
+}
+
+/* One read, and what it brought.  False: there is no pair any more. */
+static bool turn(struct server *server, struct client *client)
+{
+    struct worker *worker = client->worker;
+    char *data;
+    size_t len, used;
+    ssize_t got = stream_fill(&server->stream, worker->loop, &server->stash, &data, &len);
+    batch_begin(&worker->to_client, &client->stream);
+    enum step step = relay(server, client, data, len, &used);
+    batch_flush(&worker->to_client);
+    stream_keep(&server->stash, data, len, used);
+    if (step > STEP_SWALLOW) {
+        end_badly(server, client, step);
+    } else if (got < 0) {
+        client_server_lost(client, "server conn crashed?");
+    } else if (client->stream.broken) {
+        client_close(client, "client unexpected eof");
+    } else if (client->state == CLIENT_WELCOME) {
+        if (replies_settled(&server->replies) && server->last_kind == BE_READY_FOR_QUERY) {
+            startup_parameters_set(client);
+            return false;
+        }
+        return true;
+    } else if (lease_is_over(server, client)) {
+        client_give_back(client);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void relay_read(struct server *server)
+{
+    enum { TURNS = 16 };
+    struct client *client = server->client;
+    for (int i = 0; i < TURNS && server->stream.readable; i++) {
+        if (stream_pending(&client->stream) > 0)
+            return; /* goes on when the client has read */
+        if (!turn(server, client))
+            return;
+    }
+    if (server->stream.readable)
+        stream_yield(&server->stream);
+    if (client->state != CLIENT_ACTIVE)
+        return;
+    if (client->stream.readable || (client->stalled && replies_settled(&server->replies)))
+        forward_read(client);
+}

@@ -1,0 +1,81 @@
+/*
+ * session/worker.h - one thread's share of the clients, and what all workers share
+ *
+ * Threading:  a worker's fields on its own thread; a proxy's as each says
+ */
+#ifndef SESSION_WORKER_H
+#define SESSION_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/hash.h"
+#include "base/reader.h"
+#include "net/batch.h"
+#include "pool/pool.h"
+
+struct client;
+struct console_seat;
+struct listener;
+
+enum shutdown_mode {
+    SHUTDOWN_NONE,
+    SHUTDOWN_WAIT_FOR_SERVERS, /* until no server is in use */
+    SHUTDOWN_WAIT_FOR_CLIENTS, /* until the last client has left */
+};
+
+/* The process, as sessions see it. */
+struct proxy {
+    struct pools *pools;     /* owned by main */
+    struct worker **workers; /* borrowed elements */
+    unsigned n_workers;
+    uint8_t mock_key[32];         /* fixed at start */
+    atomic_int n_clients;         /* logged in or logging in, over all workers, consoles left out */
+    atomic_int shutdown;          /* enum shutdown_mode */
+    /* Takes over a client that wants the admin console; called on a worker's thread. */
+    void (*seat_console)(void *context, struct console_seat *seat);
+    void *console_context;
+};
+
+struct worker {
+    struct pool_worker pool; /* first: pool/ hands it back to us */
+    struct proxy *proxy;     /* borrowed */
+    struct loop *loop;       /* owned */
+    pthread_t thread;
+    TAILQ_HEAD(client_list, client) clients;
+    struct map by_key;    /* logged-in clients by their cancel key */
+    atomic_int n_sockets; /* clients of any state; read by the others when they accept */
+    bool has_query_timeouts; /* somebody's queries or transactions are timed */
+    int n_login;          /* of them: not logged in yet */
+    struct batch to_server, to_client; /* of the connection at work */
+    struct slice unnamed_body; /* in the input at work: an unnamed Parse that nothing has used yet */
+    struct listener *listeners;        /* owned array */
+    size_t n_listeners;
+    struct deadline accept_again;
+};
+
+struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
+void worker_free(struct worker *worker); /* its thread has ended */
+
+/* Opens this worker's sockets.  The first worker says what is wrong with an address. */
+bool worker_listen(struct worker *worker, struct err *err);
+void worker_run(struct worker *worker); /* the thread's life: until loop_stop() */
+
+/* Mail from the control thread. */
+void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
+void worker_post_review(struct worker *worker); /* a pause, its end, or a shutdown was set */
+void worker_post_close_listeners(struct worker *worker, bool unix_too);
+
+/* Calls on the worker's thread; `done` is then called on `back`, with the same task. */
+struct worker_task {
+    struct mail mail;
+    void (*run)(struct worker_task *task, struct worker *worker);
+    void (*done)(struct worker_task *task);
+    struct loop *back;
+};
+void worker_post_task(struct worker *worker, struct worker_task *task);
+
+#endif
