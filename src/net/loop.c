@@ -165,14 +165,19 @@ struct loop *loop_new(void)
     return loop;
 }
 
-void loop_free(struct loop *loop)
+void loop_drain(struct loop *loop)
 {
-    if (loop == NULL)
-        return;
     while (atomic_load(&loop->mailbox) != NULL || loop->later != NULL) {
         deliver_all(loop);
         on_later(-1, 0, loop);
     }
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL)
+        return;
+    loop_drain(loop);
     event_free(loop->wake);
     event_free(loop->later_event);
     event_free(loop->timer);

@@ -68,6 +68,7 @@ struct loop *loop_new(void);
 void loop_free(struct loop *loop); /* accepts NULL; undelivered mail is delivered first */
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop);
+void loop_drain(struct loop *loop); /* delivers all mail that is there; the loop does not run */
 void loop_post(struct loop *loop, struct mail *mail);
 
 /* On the loop's own thread: delivers after the events of this turn, without a system call.  An

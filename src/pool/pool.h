@@ -159,6 +159,7 @@ struct pools {
 };
 
 struct pools *pools_new(unsigned n_workers, const char *track_extra_parameters);
+void pools_stop(struct pools *pools); /* no more answers to look-ups; before loops are freed */
 void pools_free(struct pools *pools);
 
 struct database *pools_database(struct pools *pools, const char *name); /* makes it if need be */

@@ -39,6 +39,12 @@ static void free_pool(struct pool *pool)
     mem_free(pool);
 }
 
+void pools_stop(struct pools *pools)
+{
+    resolver_free(pools->resolver);
+    pools->resolver = NULL;
+}
+
 void pools_free(struct pools *pools)
 {
     if (pools == NULL)

@@ -58,7 +58,10 @@ struct worker {
 };
 
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
-void worker_free(struct worker *worker); /* its thread has ended */
+/* In this order, once all threads have ended: close all, then free all, as closing one may send
+ * mail to another. */
+void worker_close(struct worker *worker);
+void worker_free(struct worker *worker);
 
 /* Opens this worker's sockets.  The first worker says what is wrong with an address. */
 bool worker_listen(struct worker *worker, struct err *err);

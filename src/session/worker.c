@@ -1,0 +1,188 @@
+#include "session/worker.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "pool/server.h"
+#include "session/client.h"
+#include "session/listen.h"
+
+extern const struct pool_events client_pool_events;
+
+/* Does anybody's query or transaction have a time limit? */
+static bool any_query_timeouts(const struct settings *settings)
+{
+    if (settings->query_timeout_us > 0 || settings->idle_transaction_timeout_us > 0 ||
+        settings->transaction_timeout_us > 0)
+        return true;
+    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;) {
+        if (user->query_timeout_us > 0 || user->idle_transaction_timeout_us > 0 ||
+            user->transaction_timeout_us > 0)
+            return true;
+    }
+    return false;
+}
+
+struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings)
+{
+    struct worker *worker = mem_new(sizeof *worker);
+    worker->proxy = proxy;
+    worker->loop = loop_new();
+    TAILQ_INIT(&worker->clients);
+    pool_worker_init(&worker->pool, proxy->pools, index, worker->loop, settings,
+                     &client_pool_events);
+    worker->has_query_timeouts = any_query_timeouts(settings);
+    return worker;
+}
+
+bool worker_listen(struct worker *worker, struct err *err)
+{
+    return listen_open(worker, err);
+}
+
+void worker_run(struct worker *worker)
+{
+    loop_run(worker->loop);
+}
+
+static void close_all(struct worker *worker)
+{
+    struct err err;
+    struct client *client;
+    err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "pooler is shutting down");
+    listen_close(worker, true);
+    worker->pool.stopping = true;
+    while ((client = TAILQ_FIRST(&worker->clients)) != NULL)
+        client_fail(client, &err);
+    pool_worker_done(&worker->pool);
+}
+
+void worker_close(struct worker *worker)
+{
+    close_all(worker);
+    loop_drain(worker->loop); /* servers and sockets that were on their way */
+    close_all(worker);
+}
+
+void worker_free(struct worker *worker)
+{
+    loop_free(worker->loop);
+    pool_worker_free_parts(&worker->pool);
+    map_done(&worker->by_key);
+    mem_free(worker);
+}
+
+/* ---- mail from the control thread ---- */
+
+struct worker_mail {
+    struct mail mail;
+    struct worker *worker;
+    struct settings *settings; /* counted; of a reload */
+    bool unix_too;
+};
+
+static void post(struct worker *worker, void (*deliver)(struct mail *, struct loop *),
+                 struct settings *settings, bool unix_too)
+{
+    struct worker_mail *mail = mem_new(sizeof *mail);
+    mail->mail.deliver = deliver;
+    mail->worker = worker;
+    mail->settings = settings;
+    mail->unix_too = unix_too;
+    loop_post(worker->loop, &mail->mail);
+}
+
+/* Clients of databases that are no more, and those that will get no server any more. */
+static void dismiss_clients(struct worker *worker)
+{
+    struct client *client, *next;
+    struct err err;
+    bool stopping = worker->pool.stopping;
+    for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        if (client->part == NULL)
+            continue;
+        bool waits = client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME;
+        if (client->part->db == NULL)
+            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+        else if (stopping && waits)
+            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
+        else
+            continue;
+        client_fail(client, &err);
+    }
+}
+
+static void deliver_settings(struct mail *mail, struct loop *loop)
+{
+    struct worker_mail *news = (struct worker_mail *)mail;
+    struct worker *worker = news->worker;
+    worker->has_query_timeouts = any_query_timeouts(news->settings);
+    pool_worker_reload(&worker->pool, news->settings);
+    dismiss_clients(worker);
+    mem_free(news);
+}
+
+void worker_post_settings(struct worker *worker, struct settings *settings)
+{
+    post(worker, deliver_settings, settings_ref(settings), false);
+}
+
+static void deliver_review(struct mail *mail, struct loop *loop)
+{
+    struct worker *worker = ((struct worker_mail *)mail)->worker;
+    mem_free(mail);
+    if (atomic_load(&worker->proxy->shutdown) == SHUTDOWN_WAIT_FOR_SERVERS)
+        worker->pool.stopping = true;
+    pool_worker_review(&worker->pool);
+    dismiss_clients(worker);
+}
+
+void worker_post_review(struct worker *worker)
+{
+    post(worker, deliver_review, NULL, false);
+}
+
+static void deliver_close_listeners(struct mail *mail, struct loop *loop)
+{
+    struct worker_mail *close = (struct worker_mail *)mail;
+    listen_close(close->worker, close->unix_too);
+    mem_free(close);
+}
+
+void worker_post_close_listeners(struct worker *worker, bool unix_too)
+{
+    post(worker, deliver_close_listeners, NULL, unix_too);
+}
+
+struct task_mail {
+    struct mail mail;
+    struct worker *worker;
+    struct worker_task *task;
+};
+
+static void deliver_done(struct mail *mail, struct loop *loop)
+{
+    struct worker_task *task = (struct worker_task *)mail;
+    task->done(task);
+}
+
+static void deliver_task(struct mail *mail, struct loop *loop)
+{
+    struct task_mail *order = (struct task_mail *)mail;
+    struct worker_task *task = order->task;
+    task->run(task, order->worker);
+    mem_free(order);
+    task->mail.deliver = deliver_done;
+    loop_post(task->back, &task->mail);
+}
+
+void worker_post_task(struct worker *worker, struct worker_task *task)
+{
+    struct task_mail *order = mem_new(sizeof *order);
+    order->mail.deliver = deliver_task;
+    order->worker = worker;
+    order->task = task;
+    loop_post(worker->loop, &order->mail);
+}
