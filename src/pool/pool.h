@@ -43,6 +43,13 @@ struct database {
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };
 
+/* What the clients of one user share, whatever their database. */
+struct role {
+    struct map_entry entry; /* first: the map finds us by it */
+    char *name;             /* owned */
+    atomic_int n_clients;   /* logged in */
+};
+
 /* What other workers may know of a part. */
 struct pool_slot {
     _Alignas(64) _Atomic int64_t oldest_us; /* since when its oldest waiter waits; 0: none */
@@ -145,7 +152,7 @@ struct params_table;
 
 struct pools {
     pthread_mutex_t mutex; /* guards the maps and lists */
-    struct map by_name, database_by_name;
+    struct map by_name, database_by_name, role_by_name;
     struct pool *first, **last;
     struct database *databases, **last_database;
     unsigned n_workers;
@@ -163,6 +170,7 @@ void pools_stop(struct pools *pools); /* no more answers to look-ups; before loo
 void pools_free(struct pools *pools);
 
 struct database *pools_database(struct pools *pools, const char *name); /* makes it if need be */
+struct role *pools_role(struct pools *pools, const char *name); /* makes it if need be */
 struct pool *pools_get(struct pools *pools, const char *database, const char *user,
                        bool forced_user);
 /* For who looks at them all: the lists only grow, at their end. */

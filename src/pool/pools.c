@@ -58,6 +58,13 @@ void pools_free(struct pools *pools)
         mem_free(database->name);
         mem_free(database);
     }
+    uint32_t at = 0;
+    struct role *role;
+    while ((role = (struct role *)map_next(&pools->role_by_name, &at)) != NULL) {
+        mem_free(role->name);
+        mem_free(role);
+    }
+    map_done(&pools->role_by_name);
     map_done(&pools->by_name);
     map_done(&pools->database_by_name);
     resolver_free(pools->resolver);
@@ -97,6 +104,27 @@ struct database *pools_database(struct pools *pools, const char *name)
     struct database *database = get_database(pools, name);
     pthread_mutex_unlock(&pools->mutex);
     return database;
+}
+
+static bool same_role(const struct map_entry *entry, const void *name)
+{
+    return strcmp(((const struct role *)entry)->name, name) == 0;
+}
+
+struct role *pools_role(struct pools *pools, const char *name)
+{
+    uint64_t hash = hash_bytes(name, strlen(name));
+    pthread_mutex_lock(&pools->mutex);
+    struct role *role =
+        (struct role *)map_find(&pools->role_by_name, hash, same_role, name);
+    if (role == NULL) {
+        role = mem_new(sizeof *role);
+        role->entry.hash = hash;
+        role->name = mem_strdup(name);
+        map_add(&pools->role_by_name, &role->entry);
+    }
+    pthread_mutex_unlock(&pools->mutex);
+    return role;
 }
 
 struct pool_name {

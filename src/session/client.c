@@ -173,6 +173,9 @@ static void uncount(struct client *client)
         return;
     client->counted = false;
     atomic_fetch_sub(&client->worker->proxy->n_clients, 1);
+    if (client->role != NULL)
+        atomic_fetch_sub(&client->role->n_clients, 1);
+    client->role = NULL;
     if (client->part == NULL)
         return;
     client->part->n_clients--;

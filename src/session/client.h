@@ -49,6 +49,7 @@ struct client {
     struct server *server; /* borrowed: while ACTIVE, and in WELCOME when it has one */
     struct part *part;     /* borrowed; NULL before the database is known */
     struct worker *worker; /* borrowed */
+    struct role *role;     /* borrowed; NULL while not counted among its clients */
     struct params *params; /* counted; NULL before WELCOME */
     uint32_t remain;       /* bytes of the message that streams still to come */
     uint32_t batch;        /* counts Syncs: messages of one batch share their fate */

@@ -251,6 +251,13 @@ static bool enter_database(struct client *client, struct err *err)
     struct database *database = pools_database(pools, name);
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
+    struct role *role = pools_role(pools, client->user);
+    if (!take_place(&role->n_clients,
+                    conf_max_user_client_connections(settings,
+                                                     conf_find_user(settings, client->user))))
+        return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
+                       "client connections exceeded (max_user_client_connections)");
+    client->role = role;
     if (!take_place(&database->n_clients, conf_max_db_client_connections(settings, db)))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");

@@ -1,0 +1,162 @@
+/* Commands that change something. */
+#include <string.h>
+#include <strings.h>
+
+#include "admin/control.h"
+#include "admin/handlers.h"
+#include "admin/session.h"
+#include "admin/survey.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/settings.h"
+#include "session/console.h"
+
+void act_not_yet(struct request *request)
+{
+    const struct verb *verb = request->command.verb;
+    struct err err;
+    err_set(&err, SQLSTATE_FEATURE_NOT_SUPPORTED,
+            "command \"%s%s%s\" is not supported yet by this version", verb->name,
+            verb->object != NULL ? " " : "", verb->object != NULL ? verb->object : "");
+    request_fail(request, &err);
+}
+
+void act_begin(struct request *request)
+{
+    request_done(request, "BEGIN");
+}
+
+void act_end(struct request *request)
+{
+    request_done(request, request->command.verb->name);
+}
+
+void act_set_variable(struct request *request)
+{
+    request_notice(request, "SET ignored", NULL);
+    request_done(request, "SET");
+}
+
+/* The workers have got the settings when each of them has answered an empty question. */
+static void end_reload(void *context, struct buf *answers, size_t n_answers)
+{
+    request_done(context, "RELOAD");
+}
+
+void act_reload(struct request *request)
+{
+    struct control *control = request->control;
+    struct err err;
+    if (!control_reload(control, &err)) {
+        request_fail(request, &err);
+        return;
+    }
+    survey_start(control->proxy, control->loop, NULL, end_reload, request);
+}
+
+static void end_set(void *context, struct buf *answers, size_t n_answers)
+{
+    struct request *request = context;
+    char *tag = mem_printf("SET %s=%s", request->command.argument, request->command.value);
+    request_done(request, tag);
+    mem_free(tag);
+}
+
+void act_set(struct request *request)
+{
+    struct control *control = request->control;
+    struct err err;
+    struct settings *settings = settings_set(control->settings, request->command.argument,
+                                             request->command.value, &err);
+    if (settings == NULL) {
+        request_fail(request, &err);
+        return;
+    }
+    control_use(control, settings);
+    survey_start(control->proxy, control->loop, NULL, end_set, request);
+}
+
+/* The database that the command names: one that is configured, or that is in use. */
+static bool find_database(struct request *request, struct database **database, struct err *err)
+{
+    const char *name = request->command.argument;
+    struct control *control = request->control;
+    if (console_is_name(name))
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE,
+                       "cannot do this with the admin database");
+    if (conf_database_for(control->settings, name) == NULL)
+        return err_set(err, SQLSTATE_INVALID_CATALOG_NAME, "no such database: %s", name);
+    *database = pools_database(control->proxy->pools, name);
+    return true;
+}
+
+void act_pause(struct request *request)
+{
+    struct control *control = request->control;
+    struct err err;
+    bool all = request->command.argument[0] == '\0';
+    log_info("PAUSE '%s' command issued", request->command.argument);
+    if ((!all && !find_database(request, &request->database, &err)) ||
+        !control_pause(control, request->database, &err))
+        request_fail(request, &err);
+    else
+        control_wait_paused(control, request);
+}
+
+void act_resume(struct request *request)
+{
+    struct err err;
+    bool all = request->command.argument[0] == '\0';
+    log_info("RESUME '%s' command issued", request->command.argument);
+    if ((!all && !find_database(request, &request->database, &err)) ||
+        !control_resume(request->control, request->database, &err))
+        request_fail(request, &err);
+    else
+        request_done(request, "RESUME");
+}
+
+static void set_disabled(struct request *request, bool disabled)
+{
+    struct err err;
+    struct database *database;
+    if (!find_database(request, &database, &err)) {
+        request_fail(request, &err);
+        return;
+    }
+    control_disable(request->control, database, disabled);
+    request_done(request, request->command.verb->name);
+}
+
+void act_disable(struct request *request)
+{
+    set_disabled(request, true);
+}
+
+void act_enable(struct request *request)
+{
+    set_disabled(request, false);
+}
+
+void act_shutdown(struct request *request)
+{
+    struct control *control = request->control;
+    const char *how = request->command.argument;
+    struct err err;
+    if (how[0] == '\0') {
+        log_info("SHUTDOWN command issued");
+        control_shutdown(control, SHUTDOWN_NONE);
+        request_done(request, "SHUTDOWN");
+    } else if (strcasecmp(how, "wait_for_servers") == 0) {
+        log_info("SHUTDOWN WAIT_FOR_SERVERS command issued");
+        control_shutdown(control, SHUTDOWN_WAIT_FOR_SERVERS);
+        request_done(request, "SHUTDOWN");
+    } else if (strcasecmp(how, "wait_for_clients") == 0) {
+        log_info("SHUTDOWN WAIT_FOR_CLIENTS command issued");
+        control_shutdown(control, SHUTDOWN_WAIT_FOR_CLIENTS);
+        request_done(request, "SHUTDOWN");
+    } else {
+        err_set(&err, SQLSTATE_SYNTAX_ERROR, "invalid command 'SHUTDOWN %s', use SHOW HELP;", how);
+        request_fail(request, &err);
+    }
+}

@@ -1,0 +1,303 @@
+#include "admin/control.h"
+
+#include <event2/event.h>
+#include <signal.h>
+
+#include "admin/session.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/report.h"
+#include "conf/settings.h"
+#include "session/console.h"
+
+enum { POLL_EVERY_US = 10000 };
+
+static void for_each_worker(struct control *control, void (*post)(struct worker *worker))
+{
+    for (unsigned i = 0; i < control->proxy->n_workers; i++)
+        post(control->proxy->workers[i]);
+}
+
+/* ---- settings ---- */
+
+void control_use(struct control *control, struct settings *settings)
+{
+    settings_unref(control->settings);
+    control->settings = settings;
+    resolver_set_ttl(control->proxy->pools->resolver, settings->dns_max_ttl_us,
+                     settings->dns_nxdomain_ttl_us);
+    for (unsigned i = 0; i < control->proxy->n_workers; i++)
+        worker_post_settings(control->proxy->workers[i], settings);
+    stats_reload(control);
+}
+
+bool control_reload(struct control *control, struct err *err)
+{
+    struct conf_report report;
+    conf_report_init(&report);
+    struct settings *settings = settings_reload(control->settings, &report);
+    for (size_t i = 0; i < report.n_notes; i++)
+        log_line(report.notes[i].is_error ? LOG_ERROR : LOG_WARNING, "%s", report.notes[i].text);
+    conf_report_done(&report);
+    log_reopen();
+    if (settings == NULL)
+        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                       "RELOAD failed, see logs for additional details");
+    control_use(control, settings);
+    return true;
+}
+
+/* ---- pauses ---- */
+
+bool control_is_shutting_down(const struct control *control)
+{
+    return atomic_load(&control->proxy->shutdown) != SHUTDOWN_NONE;
+}
+
+static atomic_bool *pause_flag(struct control *control, struct database *database)
+{
+    return database != NULL ? &database->paused : &control->proxy->pools->paused;
+}
+
+bool control_pause(struct control *control, struct database *database, struct err *err)
+{
+    if (control_is_shutting_down(control))
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
+    if (atomic_exchange(pause_flag(control, database), true))
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "already suspended/paused");
+    for_each_worker(control, worker_post_review);
+    return true;
+}
+
+bool control_resume(struct control *control, struct database *database, struct err *err)
+{
+    if (control_is_shutting_down(control))
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
+    if (!atomic_exchange(pause_flag(control, database), false)) {
+        if (database != NULL)
+            return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database %s is not paused",
+                           database->name);
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is not paused/suspended");
+    }
+    for_each_worker(control, worker_post_review);
+    return true;
+}
+
+void control_disable(struct control *control, struct database *database, bool disabled)
+{
+    atomic_store(&database->disabled, disabled);
+}
+
+static bool has_servers(struct control *control, struct database *database)
+{
+    struct pools *pools = control->proxy->pools;
+    if (database != NULL)
+        return atomic_load(&database->n_servers) > 0;
+    for (database = pools_first_database(pools); database != NULL;
+         database = database_next(pools, database)) {
+        if (atomic_load(&database->n_servers) > 0)
+            return true;
+    }
+    return false;
+}
+
+static void answer_pauses(struct control *control)
+{
+    struct request *request, *next;
+    for (request = TAILQ_FIRST(&control->pausing); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, entry);
+        bool resumed = !atomic_load(pause_flag(control, request->database));
+        if (!resumed && !request_is_orphan(request) && has_servers(control, request->database))
+            continue;
+        TAILQ_REMOVE(&control->pausing, request, entry);
+        request_done(request, "PAUSE");
+    }
+}
+
+static void poll_again(struct control *control)
+{
+    if (control->poll.at_us == 0)
+        deadline_set(control->loop, &control->poll, DEADLINE_OTHER,
+                     clock_now_us() + POLL_EVERY_US);
+}
+
+void control_wait_paused(struct control *control, struct request *request)
+{
+    TAILQ_INSERT_TAIL(&control->pausing, request, entry);
+    poll_again(control);
+}
+
+/* ---- the end ---- */
+
+static void stop(struct control *control)
+{
+    if (control->ended)
+        return;
+    control->ended = true;
+    event_base_loopbreak(control->loop->base);
+}
+
+static bool has_drained(struct control *control)
+{
+    switch (atomic_load(&control->proxy->shutdown)) {
+    case SHUTDOWN_WAIT_FOR_SERVERS:
+        if (has_servers(control, NULL))
+            return false;
+        log_info("server connections dropped, exiting");
+        return true;
+    case SHUTDOWN_WAIT_FOR_CLIENTS:
+        if (atomic_load(&control->proxy->n_clients) > 0)
+            return false;
+        log_info("client connections dropped, exiting");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_poll(struct deadline *deadline, struct loop *loop)
+{
+    struct control *control =
+        (struct control *)((char *)deadline - offsetof(struct control, poll));
+    answer_pauses(control);
+    if (control->draining && has_drained(control)) {
+        stop(control);
+        return;
+    }
+    if (control->draining || !TAILQ_EMPTY(&control->pausing))
+        poll_again(control);
+}
+
+static void close_tcp(struct worker *worker)
+{
+    worker_post_close_listeners(worker, false);
+}
+
+void control_shutdown(struct control *control, enum shutdown_mode mode)
+{
+    if (mode == SHUTDOWN_NONE) {
+        stop(control);
+        return;
+    }
+    atomic_store(&control->proxy->shutdown, mode);
+    control->draining = true;
+    for_each_worker(control, close_tcp);
+    for_each_worker(control, worker_post_review);
+    poll_again(control);
+}
+
+/* ---- signals ---- */
+
+static void reload(struct control *control)
+{
+    struct err err;
+    log_info("got SIGHUP, re-reading config");
+    if (!control_reload(control, &err))
+        log_error("%s", err.message);
+}
+
+static void pause_or_resume(struct control *control, bool pause)
+{
+    struct err err;
+    log_info("got %s", pause ? "SIGUSR1, pausing all activity" : "SIGUSR2, continuing from PAUSE");
+    if (!(pause ? control_pause(control, NULL, &err) : control_resume(control, NULL, &err)))
+        log_info("%s", err.message);
+}
+
+static void end_by_signal(struct control *control, int signal_number)
+{
+    bool again = control_is_shutting_down(control);
+    if (signal_number == SIGQUIT || again) {
+        log_info("got %s, fast exit", signal_number == SIGQUIT ? "SIGQUIT" : "a second signal");
+        control_shutdown(control, SHUTDOWN_NONE);
+    } else if (signal_number == SIGTERM) {
+        log_info("got SIGTERM, shutting down, waiting for all clients disconnect");
+        control_shutdown(control, SHUTDOWN_WAIT_FOR_CLIENTS);
+    } else {
+        log_info("got SIGINT, shutting down, waiting for all servers to be released");
+        control_shutdown(control, SHUTDOWN_WAIT_FOR_SERVERS);
+    }
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct control *control = arg;
+    switch ((int)number) {
+    case SIGHUP:
+        reload(control);
+        break;
+    case SIGUSR1:
+        pause_or_resume(control, true);
+        break;
+    case SIGUSR2:
+        pause_or_resume(control, false);
+        break;
+    default:
+        end_by_signal(control, (int)number);
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+static void deliver_seat(struct mail *mail, struct loop *loop)
+{
+    struct console_seat *seat = (struct console_seat *)mail;
+    session_open(seat->context, seat);
+}
+
+/* On a worker's thread. */
+static void seat_console(void *context, struct console_seat *seat)
+{
+    struct control *control = context;
+    seat->context = control;
+    seat->mail.deliver = deliver_seat;
+    loop_post(control->loop, &seat->mail);
+}
+
+struct control *control_new(struct proxy *proxy, struct settings *settings)
+{
+    static const int numbers[CONTROL_SIGNALS] = {SIGHUP,  SIGINT,  SIGTERM,
+                                                 SIGQUIT, SIGUSR1, SIGUSR2};
+    struct control *control = mem_new(sizeof *control);
+    control->loop = loop_new();
+    control->proxy = proxy;
+    control->settings = settings;
+    control->poll.expired = on_poll;
+    TAILQ_INIT(&control->sessions);
+    TAILQ_INIT(&control->pausing);
+    for (int i = 0; i < CONTROL_SIGNALS; i++) {
+        control->signals[i] = evsignal_new(control->loop->base, numbers[i], on_signal, control);
+        event_add(control->signals[i], NULL);
+    }
+    proxy->console_context = control;
+    proxy->seat_console = seat_console;
+    resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
+                     settings->dns_nxdomain_ttl_us);
+    return control;
+}
+
+int control_run(struct control *control)
+{
+    stats_start(control);
+    loop_run(control->loop);
+    return 0;
+}
+
+void control_free(struct control *control)
+{
+    if (control == NULL)
+        return;
+    loop_drain(control->loop); /* answers of workers, and clients on their way */
+    while (!TAILQ_EMPTY(&control->sessions))
+        session_close(TAILQ_FIRST(&control->sessions), NULL);
+    answer_pauses(control); /* orphans now */
+    stats_stop(control);
+    for (int i = 0; i < CONTROL_SIGNALS; i++)
+        event_free(control->signals[i]);
+    loop_free(control->loop);
+    settings_unref(control->settings);
+    mem_free(control);
+}

@@ -1,0 +1,74 @@
+/*
+ * admin/control.h - the control thread: signals, settings, the console, and the end
+ *
+ * Runs the loop of the main thread.  Workers hand it the clients of the console; it asks them for
+ * their data, and tells them of new settings, of pauses, and of the shutdown.
+ *
+ *   HUP    reload                        USR1  pause all databases
+ *   INT    WAIT_FOR_SERVERS              USR2  resume them
+ *   TERM   WAIT_FOR_CLIENTS              QUIT  stop at once
+ *
+ * A second INT or TERM stops at once.
+ *
+ * Ownership:  proxy is borrowed.  At the end: control_run() returns, the workers' threads are ended
+ *             and joined, worker_close() and worker_free() for all, control_free(), pools_free().
+ * Threading:  the main thread; made before the workers' threads are
+ */
+#ifndef ADMIN_CONTROL_H
+#define ADMIN_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "admin/stats.h"
+#include "net/loop.h"
+#include "session/worker.h"
+
+struct database;
+struct err;
+struct event;
+struct request;
+struct settings;
+
+enum { CONTROL_SIGNALS = 6 };
+
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(request_list, request);
+
+struct control {
+    struct loop *loop;         /* owned */
+    struct proxy *proxy;       /* borrowed */
+    struct settings *settings; /* counted: what the workers have, or will have soon */
+    struct session_list sessions;
+    int n_sessions;
+    struct request_list pausing; /* PAUSE, until no server is left */
+    struct deadline poll;        /* looks whether one of them, or the shutdown, is done */
+    bool draining;               /* shutting down, and the workers know: it ends with the last one */
+    bool ended;                  /* the loop runs no more */
+    struct stats stats;
+    struct event *signals[CONTROL_SIGNALS]; /* owned */
+};
+
+/* Takes a reference of settings, and the clients of the console, from now on. */
+struct control *control_new(struct proxy *proxy, struct settings *settings);
+void control_free(struct control *control); /* accepts NULL */
+
+int control_run(struct control *control); /* until the shutdown is complete; the exit status */
+
+/* Reads the settings again.  False: the old ones stay, what is wrong has been logged. */
+bool control_reload(struct control *control, struct err *err);
+
+/* SHUTDOWN_NONE: at once.  Else whoever waits longer is overtaken by another, stricter call. */
+void control_shutdown(struct control *control, enum shutdown_mode mode);
+
+/* For the commands of the console.  All of them take the counted reference. */
+void control_use(struct control *control, struct settings *settings);
+/* database is NULL for all. */
+bool control_pause(struct control *control, struct database *database, struct err *err);
+bool control_resume(struct control *control, struct database *database, struct err *err);
+void control_disable(struct control *control, struct database *database, bool disabled);
+void control_wait_paused(struct control *control, struct request *request);
+bool control_is_shutting_down(const struct control *control);
+
+#endif

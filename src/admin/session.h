@@ -1,0 +1,79 @@
+/*
+ * admin/session.h - a console client's connection, and the requests that it makes
+ *
+ * Speaks the simple and the extended protocol.  One request is at work at a time; what the client
+ * sends meanwhile waits in its socket.  Differences from PostgreSQL: statements have no parameters;
+ * a failed command does not fail the transaction, as there is nothing in it that could be undone.
+ *
+ * Source:     PostgreSQL docs, protocol-flow-simple-query and protocol-flow-ext-query
+ * Ownership:  sessions belong to the control's list and free themselves after session_close();
+ *             a request belongs to itself: it outlives a client that leaves while it is at work
+ * Threading:  the control thread
+ */
+#ifndef ADMIN_SESSION_H
+#define ADMIN_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "admin/command.h"
+#include "admin/table.h"
+#include "base/buf.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+
+struct console_seat;
+struct control;
+struct database;
+struct err;
+struct portals;
+
+struct session {
+    struct stream stream; /* first: its events find us by it */
+    TAILQ_ENTRY(session) entry;
+    struct control *control; /* borrowed */
+    struct request *request; /* borrowed: at work for us; NULL: none is */
+    struct portals *portals; /* owned: of the extended protocol */
+    struct buf input;        /* what has not been understood yet */
+    struct buf output;       /* of the turn at work */
+    char *script;            /* owned: the text of a Query message; NULL: none is at work */
+    const char *script_at;   /* into script */
+    bool working;            /* somebody up the stack takes messages out of input */
+    bool skipping;           /* an error: nothing is looked at before Sync */
+    bool closed;
+    char txn; /* of ReadyForQuery */
+
+    struct mail mail;
+    struct address address;
+    char *user; /* owned */
+    bool admin;
+    uint64_t id;
+    int64_t connected_us, requested_us;
+};
+
+void session_open(struct control *control, struct console_seat *seat); /* takes the seat over */
+void session_close(struct session *session, const char *reason);
+
+/* A command at work. */
+struct request {
+    struct session *session; /* borrowed; NULL: the client has left */
+    struct control *control; /* borrowed */
+    struct command command;  /* owned */
+    struct table table;      /* owned: the rows of the answer */
+
+    struct portal *portal; /* borrowed: whose execution it is; NULL: of the simple protocol */
+
+    TAILQ_ENTRY(request) entry; /* of PAUSE, in control->pausing */
+    struct database *database;  /* of PAUSE; NULL: all */
+};
+
+/* Both end the request. */
+void request_done(struct request *request, const char *tag);
+void request_fail(struct request *request, const struct err *err);
+/* For a handler that has to wait: then nobody may be left to hear the answer. */
+bool request_is_orphan(const struct request *request);
+void request_notice(struct request *request, const char *message, const char *detail);
+
+#endif

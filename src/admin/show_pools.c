@@ -1,0 +1,352 @@
+/* SHOW POOLS, DATABASES, USERS and LISTS. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/control.h"
+#include "admin/handlers.h"
+#include "admin/session.h"
+#include "admin/survey.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "conf/settings.h"
+#include "pool/server.h"
+#include "session/client.h"
+
+/* What a worker says of its part of a pool. */
+struct pool_row {
+    const struct pool *pool;
+    enum pool_mode mode;
+    int cl_active, cl_waiting, cl_cancel;
+    int sv_active, sv_active_cancel, sv_being_canceled, sv_idle, sv_tested, sv_login;
+    int64_t max_wait_us;
+};
+
+static void count_servers(const struct part *part, struct pool_row *row)
+{
+    const struct server *server;
+    row->sv_idle = part->n_idle;
+    TAILQ_FOREACH(server, &part->others, entry) {
+        switch (server->state) {
+        case SERVER_CONNECTING:
+        case SERVER_LOGIN:
+            row->sv_login++;
+            break;
+        case SERVER_CANCELED:
+            row->sv_being_canceled++;
+            break;
+        case SERVER_CLEANING:
+            row->sv_tested++;
+            break;
+        default:
+            row->sv_active++;
+            row->sv_active_cancel += server->cancels > 0;
+            break;
+        }
+    }
+}
+
+/* As PgBouncer counts: all logged-in clients that do not wait are active. */
+static void ask_pools(struct worker *worker, struct buf *answer)
+{
+    const struct part *part;
+    int64_t now_us = clock_now_us();
+    TAILQ_FOREACH(part, &worker->pool.parts, entry) {
+        const struct waiter *oldest = TAILQ_FIRST(&part->waiters);
+        struct pool_row row = {.pool = part->pool,
+                               .mode = part->mode,
+                               .cl_active = part->n_clients - part->n_waiting,
+                               .cl_waiting = part->n_waiting,
+                               .max_wait_us = oldest != NULL ? now_us - oldest->since_us : 0};
+        count_servers(part, &row);
+        buf_append(answer, &row, sizeof row);
+    }
+}
+
+static void add(struct pool_row *to, const struct pool_row *more)
+{
+    to->cl_active += more->cl_active;
+    to->cl_waiting += more->cl_waiting;
+    to->sv_active += more->sv_active;
+    to->sv_active_cancel += more->sv_active_cancel;
+    to->sv_being_canceled += more->sv_being_canceled;
+    to->sv_idle += more->sv_idle;
+    to->sv_tested += more->sv_tested;
+    to->sv_login += more->sv_login;
+    if (more->max_wait_us > to->max_wait_us)
+        to->max_wait_us = more->max_wait_us;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct pool_row *left = a, *right = b;
+    int order = strcmp(left->pool->database->name, right->pool->database->name);
+    return order != 0 ? order : strcmp(left->pool->user, right->pool->user);
+}
+
+static struct pool_row *merge(const struct buf *answers, size_t n_answers, size_t *n)
+{
+    struct pool_row *rows = NULL;
+    *n = 0;
+    for (size_t i = 0; i < n_answers; i++) {
+        for (size_t at = 0; at < answers[i].len; at += sizeof(struct pool_row)) {
+            struct pool_row row;
+            size_t k = 0;
+            memcpy(&row, answers[i].data + at, sizeof row);
+            while (k < *n && rows[k].pool != row.pool)
+                k++;
+            if (k < *n) {
+                add(&rows[k], &row);
+                continue;
+            }
+            rows = mem_resize(rows, (*n + 1) * sizeof *rows);
+            rows[(*n)++] = row;
+        }
+    }
+    if (*n > 0)
+        qsort(rows, *n, sizeof *rows, by_name);
+    return rows;
+}
+
+static void write_pool(struct buf *cells, const char *database, const char *user,
+                       const struct pool_row *row)
+{
+    cell_text(cells, database);
+    cell_text(cells, user);
+    cell_int(cells, row->cl_active);
+    cell_int(cells, row->cl_waiting);
+    cell_int(cells, row->cl_cancel);
+    cell_int(cells, 0);
+    cell_int(cells, row->sv_active);
+    cell_int(cells, row->sv_active_cancel);
+    cell_int(cells, row->sv_being_canceled);
+    cell_int(cells, row->sv_idle);
+    cell_int(cells, 0);
+    cell_int(cells, row->sv_tested);
+    cell_int(cells, row->sv_login);
+    cell_int(cells, row->max_wait_us / 1000000);
+    cell_int(cells, row->max_wait_us % 1000000);
+    cell_text(cells, pool_mode_name(row->mode));
+    cell_text(cells, NULL);
+}
+
+static void write_console_pool(struct request *request)
+{
+    struct pool_row row = {.mode = POOL_STATEMENT, .cl_active = request->control->n_sessions};
+    write_pool(&request->table.cells, "pgbouncer", "pgbouncer", &row);
+}
+
+static void end_pools(void *context, struct buf *answers, size_t n_answers)
+{
+    struct request *request = context;
+    bool console_written = false;
+    size_t n;
+    struct pool_row *rows = merge(answers, n_answers, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *database = rows[i].pool->database->name;
+        if (!console_written && strcmp(database, "pgbouncer") > 0) {
+            write_console_pool(request);
+            console_written = true;
+        }
+        write_pool(&request->table.cells, database, rows[i].pool->user, &rows[i]);
+    }
+    if (!console_written)
+        write_console_pool(request);
+    mem_free(rows);
+    request_done(request, "SHOW");
+}
+
+void show_pools(struct request *request)
+{
+    survey_start(request->control->proxy, request->control->loop, ask_pools, end_pools, request);
+}
+
+/* ---- databases ---- */
+
+static void write_database(struct request *request, const char *name,
+                           const struct conf_database *db)
+{
+    struct control *control = request->control;
+    const struct settings *settings = control->settings;
+    struct database *database = pools_database(control->proxy->pools, name);
+    struct buf *cells = &request->table.cells;
+    cell_text(cells, name);
+    cell_text(cells, db->host);
+    cell_int(cells, db->port);
+    cell_text(cells, db->dbname != NULL ? db->dbname : name);
+    cell_text(cells, db->user);
+    cell_int(cells, conf_pool_size(settings, db, NULL));
+    cell_int(cells, settings->min_pool_size);
+    cell_int(cells, settings->reserve_pool_size);
+    cell_int(cells, conf_server_lifetime_us(settings, db) / 1000000);
+    cell_text(cells, db->pool_mode >= 0 ? pool_mode_name((enum pool_mode)db->pool_mode) : NULL);
+    cell_text(cells, NULL);
+    cell_int(cells, settings->max_db_connections);
+    cell_int(cells, atomic_load(&database->n_servers));
+    cell_int(cells, conf_max_db_client_connections(settings, db));
+    cell_int(cells, atomic_load(&database->n_clients));
+    cell_int(cells, atomic_load(&database->paused) || atomic_load(&control->proxy->pools->paused));
+    cell_int(cells, atomic_load(&database->disabled));
+}
+
+static void write_console_database(struct request *request)
+{
+    const struct settings *settings = request->control->settings;
+    struct buf *cells = &request->table.cells;
+    cell_text(cells, "pgbouncer");
+    cell_text(cells, NULL);
+    cell_int(cells, settings->listen_port);
+    cell_text(cells, "pgbouncer");
+    cell_text(cells, "pgbouncer");
+    cell_int(cells, 2);
+    cell_int(cells, 0);
+    cell_int(cells, 0);
+    cell_int(cells, settings->server_lifetime_us / 1000000);
+    cell_text(cells, "statement");
+    cell_text(cells, NULL);
+    cell_int(cells, 0);
+    cell_int(cells, 0);
+    cell_int(cells, 0);
+    cell_int(cells, request->control->n_sessions);
+    cell_int(cells, 0);
+    cell_int(cells, 0);
+}
+
+void show_databases(struct request *request)
+{
+    const struct settings *settings = request->control->settings;
+    struct pools *pools = request->control->proxy->pools;
+    const struct conf_database *db = NULL, *automatic = conf_auto_database(settings);
+    while ((db = conf_next_database(settings, db)) != NULL)
+        write_database(request, db->name, db);
+    struct database *used = pools_first_database(pools);
+    for (; used != NULL && automatic != NULL; used = database_next(pools, used)) {
+        if (conf_find_database(settings, used->name) == NULL)
+            write_database(request, used->name, automatic);
+    }
+    write_console_database(request);
+    request_done(request, "SHOW");
+}
+
+/* ---- users ---- */
+
+static void write_size(struct buf *cells, int size)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%9d", size);
+    cell_text(cells, size >= 0 ? text : "");
+}
+
+static int servers_of(struct pools *pools, const char *user)
+{
+    int n = 0;
+    for (struct pool *pool = pools_first(pools); pool != NULL; pool = pool_next(pools, pool)) {
+        if (strcmp(pool->user, user) == 0)
+            n += atomic_load(&pool->size);
+    }
+    return n;
+}
+
+/* The users that have an entry, and those with a pool. */
+void show_users(struct request *request)
+{
+    const struct settings *settings = request->control->settings;
+    struct pools *pools = request->control->proxy->pools;
+    struct buf *cells = &request->table.cells;
+    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;) {
+        cell_text(cells, user->name);
+        write_size(cells, user->pool_size);
+        write_size(cells, -1);
+        cell_text(cells,
+                  user->pool_mode >= 0 ? pool_mode_name((enum pool_mode)user->pool_mode) : NULL);
+        cell_int(cells, settings->max_user_connections);
+        cell_int(cells, servers_of(pools, user->name));
+        cell_int(cells, conf_max_user_client_connections(settings, user));
+        cell_int(cells, atomic_load(&pools_role(pools, user->name)->n_clients));
+    }
+    request_done(request, "SHOW");
+}
+
+/* ---- lists ---- */
+
+struct counts {
+    int used_clients, login_clients, free_servers, used_servers;
+};
+
+static void ask_counts(struct worker *worker, struct buf *answer)
+{
+    struct counts counts = {.login_clients = worker->n_login,
+                            .used_clients = atomic_load(&worker->n_sockets) - worker->n_login};
+    const struct part *part;
+    TAILQ_FOREACH(part, &worker->pool.parts, entry) {
+        counts.free_servers += part->n_idle;
+        counts.used_servers += part->n_others;
+    }
+    buf_append(answer, &counts, sizeof counts);
+}
+
+static void write_count(struct buf *cells, const char *name, int64_t items)
+{
+    cell_text(cells, name);
+    cell_int(cells, items);
+}
+
+static int count_databases(const struct settings *settings)
+{
+    int n = 1; /* the console */
+    for (const struct conf_database *db = NULL; (db = conf_next_database(settings, db)) != NULL;)
+        n++;
+    return n;
+}
+
+static int count_users(const struct settings *settings)
+{
+    int n = 0;
+    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;)
+        n++;
+    return n;
+}
+
+static int count_pools(struct pools *pools)
+{
+    int n = 1; /* the console's */
+    for (struct pool *pool = pools_first(pools); pool != NULL; pool = pool_next(pools, pool))
+        n++;
+    return n;
+}
+
+static void end_lists(void *context, struct buf *answers, size_t n_answers)
+{
+    struct request *request = context;
+    const struct control *control = request->control;
+    struct counts all = {.used_clients = control->n_sessions};
+    struct buf *cells = &request->table.cells;
+    for (size_t i = 0; i < n_answers; i++) {
+        struct counts counts;
+        memcpy(&counts, answers[i].data, sizeof counts);
+        all.used_clients += counts.used_clients;
+        all.login_clients += counts.login_clients;
+        all.free_servers += counts.free_servers;
+        all.used_servers += counts.used_servers;
+    }
+    write_count(cells, "databases", count_databases(control->settings));
+    write_count(cells, "users", count_users(control->settings));
+    write_count(cells, "peers", 0);
+    write_count(cells, "pools", count_pools(control->proxy->pools));
+    write_count(cells, "peer_pools", 0);
+    write_count(cells, "free_clients", 0);
+    write_count(cells, "used_clients", all.used_clients);
+    write_count(cells, "login_clients", all.login_clients);
+    write_count(cells, "free_servers", all.free_servers);
+    write_count(cells, "used_servers", all.used_servers);
+    write_count(cells, "dns_names", 0);
+    write_count(cells, "dns_zones", 0);
+    write_count(cells, "dns_queries", 0);
+    write_count(cells, "dns_pending", 0);
+    request_done(request, "SHOW");
+}
+
+void show_lists(struct request *request)
+{
+    survey_start(request->control->proxy, request->control->loop, ask_counts, end_lists, request);
+}

@@ -1,0 +1,26 @@
+/*
+ * admin/survey.h - asks all workers for something, each on its own thread
+ *
+ * Also a barrier: what was posted to the workers before has been taken by all when `end` is called.
+ *
+ * Ownership:  answers are lent to `end` for its call; context is the caller's
+ * Threading:  survey_start() and `end` on the loop that asks, `ask` on each worker's thread
+ */
+#ifndef ADMIN_SURVEY_H
+#define ADMIN_SURVEY_H
+
+#include <stddef.h>
+
+struct buf;
+struct loop;
+struct proxy;
+struct worker;
+
+/* NULL: nothing to ask. */
+typedef void survey_ask(struct worker *worker, struct buf *answer);
+typedef void survey_end(void *context, struct buf *answers, size_t n_answers);
+
+void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, survey_end *end,
+                  void *context);
+
+#endif

@@ -1,0 +1,313 @@
+/* Options, wiring and the end: the one place that knows everybody. */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admin/control.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/report.h"
+#include "conf/sample.h"
+#include "conf/settings.h"
+#include "session/worker.h"
+
+enum { WORKERS_MAX = 64 };
+
+struct options {
+    bool daemon, quiet, check;
+    int verbose;
+    const char *user; /* borrowed from argv, as all here; NULL: not given */
+    const char *file;
+};
+
+static const char usage[] =
+    "usage: howdah [OPTION]... FILE.ini\n"
+    "  -d, --daemon     run in the background (needs the setting pidfile)\n"
+    "  -q, --quiet      nothing on standard output and error\n"
+    "  -v, --verbose    more in the log\n"
+    "  -u, --user=USER  become this user\n"
+    "      --check      say everything that is wrong with FILE.ini; exit with 1 if anything is\n"
+    "  -V, --version    show the version and exit\n"
+    "  -h, --help       show this and exit\n";
+
+static void print_version(void)
+{
+    printf("howdah %s\nlibevent %s\n%s\n", HOWDAH_VERSION, event_get_version(),
+           OpenSSL_version(OPENSSL_VERSION));
+}
+
+/* What is not a run: ends the process. */
+static void run_other(int option)
+{
+    switch (option) {
+    case 'V':
+        print_version();
+        exit(0);
+    case 'h':
+        fputs(usage, stdout);
+        exit(0);
+    case 'S':
+        conf_write_sample(stdout);
+        exit(0);
+    case 'R':
+        fputs("howdah: --reboot is not supported yet by this version\n", stderr);
+        exit(1);
+    default:
+        fputs(usage, stderr);
+        exit(1);
+    }
+}
+
+static struct options read_options(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"daemon", no_argument, NULL, 'd'},  {"quiet", no_argument, NULL, 'q'},
+        {"verbose", no_argument, NULL, 'v'}, {"user", required_argument, NULL, 'u'},
+        {"check", no_argument, NULL, 'C'},   {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},    {"sample", no_argument, NULL, 'S'},
+        {"reboot", no_argument, NULL, 'R'},  {NULL, 0, NULL, 0}};
+    struct options options = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "dqvu:VhR", longs, NULL)) != -1) {
+        switch (option) {
+        case 'd':
+            options.daemon = true;
+            break;
+        case 'q':
+            options.quiet = true;
+            break;
+        case 'v':
+            options.verbose++;
+            break;
+        case 'u':
+            options.user = optarg;
+            break;
+        case 'C':
+            options.check = true;
+            break;
+        default:
+            run_other(option);
+        }
+    }
+    if (optind != argc - 1)
+        run_other('?');
+    options.file = argv[optind];
+    return options;
+}
+
+static void die(const char *what, const char *detail)
+{
+    log_fatal("%s%s%s", what, detail != NULL ? ": " : "", detail != NULL ? detail : "");
+    exit(1);
+}
+
+static struct settings *load(const struct options *options)
+{
+    struct conf_report report;
+    conf_report_init(&report);
+    struct settings *settings = settings_load(options->file, &report);
+    for (size_t i = 0; i < report.n_notes && !options->quiet; i++)
+        fprintf(stderr, "%s: %s\n", report.notes[i].is_error ? "error" : "warning",
+                report.notes[i].text);
+    conf_report_done(&report);
+    if (settings == NULL)
+        exit(1);
+    if (options->check) {
+        if (!options->quiet)
+            printf("%s: no errors\n", options->file);
+        settings_unref(settings);
+        exit(0);
+    }
+    return settings;
+}
+
+static void become(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+    if (user == NULL)
+        die("unknown user", name);
+    if (user->pw_uid == geteuid())
+        return;
+    if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
+        setuid(user->pw_uid) < 0)
+        die("could not become the user", name);
+}
+
+static void leave_root(const struct options *options, const struct settings *settings)
+{
+    const char *user = options->user != NULL ? options->user : settings->user;
+    if (user[0] != '\0')
+        become(user);
+    if (geteuid() == 0)
+        die("howdah does not run as root",
+            "give another user with -u or the setting \"user\"");
+}
+
+/* ---- pid file and background ---- */
+
+static void check_pidfile(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    int pid = 0;
+    if (file == NULL)
+        return;
+    if (fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    fclose(file);
+    if (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM))
+        die("pidfile exists, another instance is running", path);
+    log_info("removing the stale pidfile \"%s\"", path);
+    unlink(path);
+}
+
+static void write_pidfile(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+        die("could not write the pidfile", path);
+    close(fd);
+}
+
+static void go_to_background(const struct settings *settings)
+{
+    if (settings->pidfile[0] == '\0')
+        die("--daemon needs the setting \"pidfile\"", NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        die("could not fork", strerror(errno));
+    if (pid > 0)
+        _exit(0);
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+}
+
+/* ---- workers ---- */
+
+static unsigned count_workers(const struct settings *settings)
+{
+    cpu_set_t cpus;
+    unsigned n = (unsigned)settings->workers;
+    if (n == 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        n = (unsigned)CPU_COUNT(&cpus);
+    if (n == 0)
+        n = 1;
+    return n < WORKERS_MAX ? n : WORKERS_MAX;
+}
+
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        log_info("kernel file descriptor limit: %llu", (unsigned long long)limit.rlim_cur);
+}
+
+static void *run_worker(void *arg)
+{
+    worker_run(arg);
+    return NULL;
+}
+
+static void open_workers(struct proxy *proxy, struct settings *settings)
+{
+    struct err err;
+    for (unsigned i = 0; i < proxy->n_workers; i++)
+        proxy->workers[i] = worker_new(proxy, i, settings);
+    for (unsigned i = 0; i < proxy->n_workers; i++) {
+        if (!worker_listen(proxy->workers[i], &err))
+            die(err.message, NULL);
+    }
+}
+
+/* Signals are for the main thread, whose loop handles them. */
+static void start_workers(struct proxy *proxy)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    for (unsigned i = 0; i < proxy->n_workers; i++) {
+        struct worker *worker = proxy->workers[i];
+        if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
+            die("could not start a thread", NULL);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void end_workers(struct proxy *proxy)
+{
+    for (unsigned i = 0; i < proxy->n_workers; i++)
+        loop_stop(proxy->workers[i]->loop);
+    for (unsigned i = 0; i < proxy->n_workers; i++)
+        pthread_join(proxy->workers[i]->thread, NULL);
+    pools_stop(proxy->pools);
+    for (unsigned i = 0; i < proxy->n_workers; i++)
+        worker_close(proxy->workers[i]);
+    for (unsigned i = 0; i < proxy->n_workers; i++)
+        worker_free(proxy->workers[i]);
+}
+
+static int serve(struct settings *settings)
+{
+    struct proxy proxy = {.n_workers = count_workers(settings)};
+    if (RAND_bytes(proxy.mock_key, sizeof proxy.mock_key) != 1)
+        die("no random numbers", NULL);
+    proxy.workers = mem_new_array(proxy.n_workers, sizeof(struct worker *));
+    proxy.pools = pools_new(proxy.n_workers, settings->track_extra_parameters);
+    open_workers(&proxy, settings);
+    if (settings->pidfile[0] != '\0')
+        write_pidfile(settings->pidfile);
+    struct control *control = control_new(&proxy, settings_ref(settings));
+    start_workers(&proxy);
+    log_info("process up: howdah %s, %u workers, libevent %s, tls: %s", HOWDAH_VERSION,
+             proxy.n_workers, event_get_version(), OpenSSL_version(OPENSSL_VERSION));
+    int status = control_run(control);
+    end_workers(&proxy);
+    control_free(control);
+    pools_free(proxy.pools);
+    mem_free(proxy.workers);
+    if (settings->pidfile[0] != '\0')
+        unlink(settings->pidfile);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = read_options(argc, argv);
+    struct settings *settings = load(&options);
+    signal(SIGPIPE, SIG_IGN);
+    hash_init();
+    leave_root(&options, settings);
+    int verbose = options.verbose > settings->verbose ? options.verbose : settings->verbose;
+    if (!log_open(settings->logfile, options.quiet || options.daemon, verbose))
+        die("could not open the log file", settings->logfile);
+    if (settings->pidfile[0] != '\0')
+        check_pidfile(settings->pidfile);
+    if (options.daemon)
+        go_to_background(settings);
+    raise_limits();
+    int status = serve(settings);
+    settings_unref(settings);
+    log_close();
+    libevent_global_shutdown();
+    return status;
+}
