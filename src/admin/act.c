@@ -160,3 +160,16 @@ void act_shutdown(struct request *request)
         request_fail(request, &err);
     }
 }
+
+void act_reconnect(struct request *request)
+{
+    struct err err;
+    bool all = request->command.argument[0] == '\0';
+    log_info("RECONNECT '%s' command issued", request->command.argument);
+    if (!all && !find_database(request, &request->database, &err)) {
+        request_fail(request, &err);
+        return;
+    }
+    control_reconnect(request->control, request->database);
+    request_done(request, "RECONNECT");
+}

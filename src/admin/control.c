@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "conf/report.h"
 #include "conf/settings.h"
+#include "net/resolve.h"
+#include "pool/welcome.h"
 #include "session/console.h"
 
 enum { POLL_EVERY_US = 10000 };
@@ -85,6 +87,17 @@ bool control_resume(struct control *control, struct database *database, struct e
     return true;
 }
 
+void control_reconnect(struct control *control, struct database *database)
+{
+    struct pools *pools = control->proxy->pools;
+    atomic_fetch_add(database != NULL ? &database->epoch : &pools->epoch, 1);
+    for (struct pool *pool = pools_first(pools); pool != NULL; pool = pool_next(pools, pool)) {
+        if (database == NULL || pool->database == database)
+            welcome_replace(pool, NULL);
+    }
+    for_each_worker(control, worker_post_review);
+}
+
 void control_disable(struct control *control, struct database *database, bool disabled)
 {
     atomic_store(&database->disabled, disabled);
@@ -129,6 +142,21 @@ void control_wait_paused(struct control *control, struct request *request)
     poll_again(control);
 }
 
+void control_ask_again(struct control *control, struct request *request)
+{
+    TAILQ_INSERT_TAIL(&control->closing, request, entry);
+    poll_again(control);
+}
+
+static void ask_again(struct control *control)
+{
+    struct request *request;
+    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
+        TAILQ_REMOVE(&control->closing, request, entry);
+        wait_close_ask(request);
+    }
+}
+
 /* ---- the end ---- */
 
 static void stop(struct control *control)
@@ -162,6 +190,7 @@ static void on_poll(struct deadline *deadline, struct loop *loop)
     struct control *control =
         (struct control *)((char *)deadline - offsetof(struct control, poll));
     answer_pauses(control);
+    ask_again(control);
     if (control->draining && has_drained(control)) {
         stop(control);
         return;
@@ -268,6 +297,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     control->poll.expired = on_poll;
     TAILQ_INIT(&control->sessions);
     TAILQ_INIT(&control->pausing);
+    TAILQ_INIT(&control->closing);
     for (int i = 0; i < CONTROL_SIGNALS; i++) {
         control->signals[i] = evsignal_new(control->loop->base, numbers[i], on_signal, control);
         event_add(control->signals[i], NULL);
@@ -294,6 +324,11 @@ void control_free(struct control *control)
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
     answer_pauses(control); /* orphans now */
+    struct request *request;
+    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
+        TAILQ_REMOVE(&control->closing, request, entry);
+        request_done(request, "WAIT_CLOSE");
+    }
     stats_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);

@@ -42,6 +42,7 @@ struct control {
     struct settings *settings; /* counted: what the workers have, or will have soon */
     struct session_list sessions;
     int n_sessions;
+    struct request_list closing; /* WAIT_CLOSE, until no server with close_needed is left */
     struct request_list pausing; /* PAUSE, until no server is left */
     struct deadline poll;        /* looks whether one of them, or the shutdown, is done */
     bool draining;               /* shutting down, and the workers know: it ends with the last one */
@@ -68,6 +69,12 @@ void control_use(struct control *control, struct settings *settings);
 bool control_pause(struct control *control, struct database *database, struct err *err);
 bool control_resume(struct control *control, struct database *database, struct err *err);
 void control_disable(struct control *control, struct database *database, bool disabled);
+/* Servers that are in being now are closed when they become free, and the welcome of the pools is
+ * forgotten. */
+void control_reconnect(struct control *control, struct database *database);
+/* WAIT_CLOSE, which asks the workers from time to time: wait_close_ask() is called again soon. */
+void control_ask_again(struct control *control, struct request *request);
+void wait_close_ask(struct request *request); /* kill.c */
 void control_wait_paused(struct control *control, struct request *request);
 bool control_is_shutting_down(const struct control *control);
 

@@ -34,6 +34,10 @@ void act_resume(struct request *request);
 void act_disable(struct request *request);
 void act_enable(struct request *request);
 void act_shutdown(struct request *request);
+void act_reconnect(struct request *request);
+void act_wait_close(struct request *request);
+void act_kill(struct request *request);
+void act_kill_client(struct request *request);
 void act_not_yet(struct request *request); /* known, but not in this version */
 
 #endif

@@ -47,7 +47,7 @@ static void count_servers(const struct part *part, struct pool_row *row)
 }
 
 /* As PgBouncer counts: all logged-in clients that do not wait are active. */
-static void ask_pools(struct worker *worker, struct buf *answer)
+static void ask_pools(struct worker *worker, struct buf *answer, const void *context)
 {
     const struct part *part;
     int64_t now_us = clock_now_us();
@@ -270,17 +270,16 @@ void show_users(struct request *request)
 /* ---- lists ---- */
 
 struct counts {
-    int used_clients, login_clients, free_servers, used_servers;
+    int used_clients, login_clients, used_servers;
 };
 
-static void ask_counts(struct worker *worker, struct buf *answer)
+static void ask_counts(struct worker *worker, struct buf *answer, const void *context)
 {
     struct counts counts = {.login_clients = worker->n_login,
                             .used_clients = atomic_load(&worker->n_sockets) - worker->n_login};
     const struct part *part;
     TAILQ_FOREACH(part, &worker->pool.parts, entry) {
-        counts.free_servers += part->n_idle;
-        counts.used_servers += part->n_others;
+        counts.used_servers += part->n_idle + part->n_others;
     }
     buf_append(answer, &counts, sizeof counts);
 }
@@ -326,7 +325,6 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
         memcpy(&counts, answers[i].data, sizeof counts);
         all.used_clients += counts.used_clients;
         all.login_clients += counts.login_clients;
-        all.free_servers += counts.free_servers;
         all.used_servers += counts.used_servers;
     }
     write_count(cells, "databases", count_databases(control->settings));
@@ -337,7 +335,7 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
     write_count(cells, "free_clients", 0);
     write_count(cells, "used_clients", all.used_clients);
     write_count(cells, "login_clients", all.login_clients);
-    write_count(cells, "free_servers", all.free_servers);
+    write_count(cells, "free_servers", 0); /* free and used: of memory, not of work */
     write_count(cells, "used_servers", all.used_servers);
     write_count(cells, "dns_names", 0);
     write_count(cells, "dns_zones", 0);

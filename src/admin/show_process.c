@@ -64,6 +64,10 @@ void show_help(struct request *request)
                    "\tRESUME [<db>]\n"
                    "\tDISABLE <db>\n"
                    "\tENABLE <db>\n"
+                   "\tRECONNECT [<db>]\n"
+                   "\tWAIT_CLOSE [<db>]\n"
+                   "\tKILL [<db>]\n"
+                   "\tKILL_CLIENT <client_id>\n"
                    "\tSHUTDOWN\n"
                    "\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS\n");
     request_done(request, "SHOW");

@@ -71,7 +71,7 @@ static const char *client_state(const struct client *client)
     }
 }
 
-static void ask_clients(struct worker *worker, struct buf *cells)
+static void ask_clients(struct worker *worker, struct buf *cells, const void *context)
 {
     int64_t now_us = clock_now_us();
     const struct client *client;
@@ -137,7 +137,7 @@ static void write_server(struct worker *worker, const struct server *server, str
     write_row(cells, &row);
 }
 
-static void ask_servers(struct worker *worker, struct buf *cells)
+static void ask_servers(struct worker *worker, struct buf *cells, const void *context)
 {
     const struct part *part;
     const struct server *server;

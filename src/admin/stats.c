@@ -19,7 +19,7 @@ struct answer {
 
 enum { COUNTERS = sizeof(struct part_stats) / sizeof(uint64_t) };
 
-void stats_ask(struct worker *worker, struct buf *out)
+void stats_ask(struct worker *worker, struct buf *out, const void *context)
 {
     struct part *part;
     TAILQ_FOREACH(part, &worker->pool.parts, entry) {

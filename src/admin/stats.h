@@ -40,7 +40,7 @@ void stats_stop(struct control *control);
 void stats_reload(struct control *control); /* stats_period may have changed */
 
 /* For survey_start(): what the worker has counted. */
-void stats_ask(struct worker *worker, struct buf *answer);
+void stats_ask(struct worker *worker, struct buf *answer, const void *context);
 /* From the answers: a row for each database, by name, with the averages of the last period.  The
  * caller frees it. */
 struct stats_row *stats_merge(const struct control *control, const struct buf *answers,

@@ -26,7 +26,7 @@ static void run(struct worker_task *task, struct worker *worker)
     struct survey_task *mine = (struct survey_task *)task;
     struct survey *survey = mine->survey;
     if (survey->ask != NULL)
-        survey->ask(worker, &survey->answers[mine->index]);
+        survey->ask(worker, &survey->answers[mine->index], survey->context);
 }
 
 static void done(struct worker_task *task)

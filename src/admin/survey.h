@@ -17,7 +17,7 @@ struct proxy;
 struct worker;
 
 /* NULL: nothing to ask. */
-typedef void survey_ask(struct worker *worker, struct buf *answer);
+typedef void survey_ask(struct worker *worker, struct buf *answer, const void *context);
 typedef void survey_end(void *context, struct buf *answers, size_t n_answers);
 
 void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, survey_end *end,

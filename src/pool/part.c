@@ -319,6 +319,18 @@ static bool too_old(const struct part *part, const struct server *server, int64_
     return now_us - server->connected_us >= lifetime_us;
 }
 
+unsigned part_epoch(const struct part *part)
+{
+    return atomic_load_explicit(&part->pool->database->epoch, memory_order_relaxed) +
+           atomic_load_explicit(&part->pool->pools->epoch, memory_order_relaxed);
+}
+
+bool part_is_stale(const struct part *part, const struct server *server)
+{
+    return server->closing_asked || server->target != part->target ||
+           server->epoch != part_epoch(part);
+}
+
 /* Why a free server is not kept; NULL: keep it. */
 static const char *reason_to_close(const struct part *part, const struct server *server)
 {
@@ -330,8 +342,10 @@ static const char *reason_to_close(const struct part *part, const struct server 
         return "database removed";
     if (paused(part))
         return "pause mode";
-    if (server->closing_asked || server->target != part->target)
+    if (server->target != part->target)
         return "connect string changed";
+    if (part_is_stale(part, server))
+        return "close_needed";
     if (limit > 0 && atomic_load(&pool->size) > limit)
         return "too many servers in the pool";
     if (too_old(part, server, clock_now_us()))
@@ -556,6 +570,13 @@ static void close_idle(struct part *part, const char *reason)
         server_close(server, reason);
 }
 
+void part_close_all(struct part *part, const char *reason)
+{
+    close_idle(part, reason);
+    while (!TAILQ_EMPTY(&part->others))
+        server_close(TAILQ_FIRST(&part->others), reason);
+}
+
 static void upkeep_part(struct part *part, int64_t now_us)
 {
     int64_t idle_us = part->worker->settings->server_idle_timeout_us;
@@ -598,9 +619,7 @@ void pool_worker_done(struct pool_worker *worker)
     worker->stopping = true;
     deadline_clear(worker->loop, &worker->upkeep);
     TAILQ_FOREACH(part, &worker->parts, entry) {
-        close_idle(part, NULL);
-        while (!TAILQ_EMPTY(&part->others))
-            server_close(TAILQ_FIRST(&part->others), NULL);
+        part_close_all(part, NULL);
         deadline_clear(worker->loop, &part->retry);
     }
 }
@@ -617,10 +636,21 @@ void pool_worker_free_parts(struct pool_worker *worker)
     worker->settings = NULL;
 }
 
+static void close_stale(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        if (part_is_stale(part, server))
+            server_close(server, "close_needed");
+    }
+}
+
 void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
     TAILQ_FOREACH(part, &worker->parts, entry) {
+        close_stale(part);
         if (worker->stopping || part->db == NULL || paused(part))
             close_idle(part, paused(part) ? "pause mode" : "database removed");
         hunt(part);

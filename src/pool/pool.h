@@ -40,6 +40,7 @@ struct database {
     atomic_int n_servers;   /* in being, in all its pools */
     atomic_bool paused;
     atomic_bool disabled;
+    atomic_uint epoch; /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };
 
@@ -162,6 +163,7 @@ struct pools {
     struct statement_table *statements;
     struct params_table *params;
     atomic_bool paused;       /* all databases */
+    atomic_uint epoch;        /* counts RECONNECTs of all databases */
     _Atomic uint64_t last_id; /* of clients and servers, together */
 };
 
@@ -194,6 +196,10 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool);
 /* The database's entry in these settings: its own, or the one for auto-databases, or NULL. */
 const struct conf_database *conf_database_for(const struct settings *settings, const char *name);
 
+/* Has RECONNECT, or a change of the settings, asked for the end of this server? */
+bool part_is_stale(const struct part *part, const struct server *server);
+unsigned part_epoch(const struct part *part);
+
 /* An idle server at once, or NULL: then wait. */
 struct server *part_acquire(struct part *part);
 void part_wait(struct part *part, struct waiter *waiter);
@@ -201,6 +207,8 @@ void part_leave(struct part *part, struct waiter *waiter); /* no-op if it does n
 
 /* The server is clean and free: to whom it goes is decided here. */
 void part_release(struct server *server);
+
+void part_close_all(struct part *part, const char *reason);
 
 /* Called by pool/server.c as a server's life goes on. */
 void part_server_ready(struct server *server); /* logged in */

@@ -203,6 +203,7 @@ void server_connect(struct part *part)
     int64_t now_us = clock_now_us();
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     server->target = part->target;
+    server->epoch = part_epoch(part);
     server->connected_us = now_us;
     server->stream.fd = -1;
     server->txn = TXN_IDLE;

@@ -69,6 +69,7 @@ struct server {
     struct deadline deadline;
     struct attempt *attempt; /* owned; while CONNECTING and LOGIN */
     uint8_t key[8];
+    unsigned epoch;  /* of its pool when it connected: see part_epoch() */
     uint64_t target; /* a hash of where it is: see part->target */
     uint64_t id;
     uint64_t lease_no; /* counts pairings */
