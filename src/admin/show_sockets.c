@@ -132,7 +132,7 @@ static void write_server(struct worker *worker, const struct server *server, str
                              .link = server->client,
                              .remote_pid = load_u32(server->key),
                              .application_name = application_name(worker, server->params),
-                             .prepared = server->prepared.map.count,
+                             .prepared = server->prepared.count,
                              .id = server->id};
     write_row(cells, &row);
 }

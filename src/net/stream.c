@@ -34,12 +34,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         stream->events->drained(stream);
         return;
     }
-    /* Draining may close the stream or give it away; then its input is nobody's business here. */
     if ((what & EV_WRITE) && stream->out.len > 0) {
-        bool also_read = stream->readable;
+        /* Whoever is told that all is out may close the stream, or give it to another thread: the
+         * input gets an event of its own, which goes with the stream. */
+        if (what & (EV_READ | EV_CLOSED))
+            stream_yield(stream);
         flush(stream);
-        if (stream->fd != fd || !stream->attached || !also_read)
-            return;
+        return;
     }
     if (what & (EV_READ | EV_CLOSED))
         stream->events->readable(stream);

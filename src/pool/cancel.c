@@ -44,8 +44,10 @@ static void end(struct cancel *cancel)
     server->cancels--;
     if (cancel->then != NULL)
         loop_post(cancel->back, cancel->then);
-    server_cancel_ended(server);
-    server_free_if_unused(server);
+    if (server->state == SERVER_CLOSED)
+        server_free_if_unused(server);
+    else
+        server_cancel_ended(server); /* it may go to another thread */
 }
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
@@ -53,11 +55,11 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
     struct cancel *cancel = (struct cancel *)((char *)deadline - offsetof(struct cancel, deadline));
     /* Nobody knows whether the signal will still come: the server must not meet another client. */
     struct server *server = cancel->server;
-    end(cancel);
-    if (server->state == SERVER_IDLE || server->state == SERVER_CANCELED)
+    if (server->state == SERVER_CANCELED)
         server_close(server, "cancel_wait_timeout");
-    else if (server->state != SERVER_CLOSED)
+    else
         server->closing_asked = true;
+    end(cancel);
 }
 
 static void on_connected(struct stream *stream)

@@ -30,13 +30,14 @@ bool server_is_clean(const struct server *server)
            stream_pending(&server->stream) == 0 && !server->stream.broken;
 }
 
-/* One step nearer to being free. */
-static void step(struct server *server)
+/* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
+static bool step(struct server *server)
 {
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0)
-        return;
+        return true;
     if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
         server_close(server, "client disconnect while server was not ready");
+        return false;
     } else if (server->txn != TXN_IDLE) {
         server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
     } else if (server->wanted_deallocate) {
@@ -53,7 +54,9 @@ static void step(struct server *server)
         server->resetting = false;
         deadline_clear(server->part->worker->loop, &server->deadline);
         part_release(server);
+        return false;
     }
+    return true;
 }
 
 static bool needs_reset(const struct server *server)
@@ -159,6 +162,7 @@ static const char *take(struct server *server, uint8_t kind, const char *body, s
     }
     if (replies_take(&server->replies, &nobody, NULL, kind) == VERDICT_BROKEN)
         return "server has broken the protocol";
+    replies_advance(&server->replies, &nobody, NULL);
     return NULL;
 }
 
@@ -219,10 +223,7 @@ void server_clean_read(struct server *server)
             server_close(server, reason);
             return;
         }
-        if (server->state == SERVER_CLEANING)
-            step(server);
-        if (server->state != SERVER_CLEANING && server->state != SERVER_IDLE &&
-            server->state != SERVER_CANCELED)
+        if (server->state == SERVER_CLEANING && !step(server))
             return;
     }
     if (server->stream.readable)

@@ -97,9 +97,20 @@ size_t statement_table_count(struct statement_table *table)
     return count;
 }
 
+/* ---- what a server has ---- */
+
+struct prepared_here {
+    struct map_entry entry; /* first: the map finds us by it */
+    TAILQ_ENTRY(prepared_here) lru;
+    struct statement *statement; /* counted */
+    bool present;
+    unsigned pending; /* changes whose reply has not come */
+    uint32_t batch;   /* of the last change */
+};
+
 void statement_set_init(struct statement_set *set)
 {
-    set->map = (struct map){0};
+    *set = (struct statement_set){0};
     TAILQ_INIT(&set->lru);
 }
 
@@ -115,51 +126,83 @@ static struct prepared_here *find(const struct statement_set *set,
                                             statement);
 }
 
-bool statement_set_use(struct statement_set *set, const struct statement *statement)
+static void set_present(struct statement_set *set, struct prepared_here *here, bool present)
 {
-    struct prepared_here *here = find(set, statement);
-    if (here == NULL)
-        return false;
-    if (TAILQ_NEXT(here, lru) != NULL) {
-        TAILQ_REMOVE(&set->lru, here, lru);
+    if (present)
         TAILQ_INSERT_TAIL(&set->lru, here, lru);
-    }
-    return true;
+    else
+        TAILQ_REMOVE(&set->lru, here, lru);
+    set->count += present ? 1 : (uint32_t)-1;
+    here->present = present;
 }
 
-void statement_set_add(struct statement_set *set, struct statement_table *table,
-                       struct statement *statement)
+static void forget(struct statement_set *set, struct statement_table *table,
+                   struct prepared_here *here)
 {
-    if (statement_set_use(set, statement))
-        return;
-    struct prepared_here *here = mem_new(sizeof *here);
-    here->entry.hash = statement->entry.hash;
-    here->statement = statement_ref(table, statement);
-    map_add(&set->map, &here->entry);
-    TAILQ_INSERT_TAIL(&set->lru, here, lru);
-}
-
-void statement_set_remove(struct statement_set *set, struct statement_table *table,
-                          const struct statement *statement)
-{
-    struct prepared_here *here = find(set, statement);
-    if (here == NULL)
-        return;
     map_remove(&set->map, &here->entry);
-    TAILQ_REMOVE(&set->lru, here, lru);
     statement_unref(table, here->statement);
     mem_free(here);
 }
 
+enum statement_presence statement_set_find(struct statement_set *set,
+                                           const struct statement *statement, uint32_t batch)
+{
+    struct prepared_here *here = find(set, statement);
+    if (here == NULL)
+        return STATEMENT_ABSENT;
+    if (here->pending > 0 && here->batch != batch)
+        return STATEMENT_UNCERTAIN;
+    if (!here->present)
+        return STATEMENT_ABSENT;
+    if (TAILQ_NEXT(here, lru) != NULL) {
+        TAILQ_REMOVE(&set->lru, here, lru);
+        TAILQ_INSERT_TAIL(&set->lru, here, lru);
+    }
+    return STATEMENT_PRESENT;
+}
+
+void statement_set_change(struct statement_set *set, struct statement_table *table,
+                          struct statement *statement, uint32_t batch)
+{
+    struct prepared_here *here = find(set, statement);
+    if (here == NULL) {
+        here = mem_new(sizeof *here);
+        here->entry.hash = statement->entry.hash;
+        here->statement = statement_ref(table, statement);
+        map_add(&set->map, &here->entry);
+    }
+    set_present(set, here, !here->present);
+    here->pending++;
+    here->batch = batch;
+}
+
+void statement_set_settle(struct statement_set *set, struct statement_table *table,
+                          const struct statement *statement, bool done)
+{
+    struct prepared_here *here = find(set, statement);
+    if (here == NULL || here->pending == 0)
+        return; /* the set has been cleared meanwhile */
+    here->pending--;
+    if (!done)
+        set_present(set, here, !here->present);
+    if (!here->present && here->pending == 0)
+        forget(set, table, here);
+}
+
 void statement_set_clear(struct statement_set *set, struct statement_table *table)
 {
-    struct statement *oldest;
-    while ((oldest = statement_set_oldest(set)) != NULL)
-        statement_set_remove(set, table, oldest);
+    struct prepared_here *here;
+    while ((here = (struct prepared_here *)map_any(&set->map)) != NULL) {
+        if (here->present)
+            set_present(set, here, false);
+        forget(set, table, here);
+    }
 }
 
 struct statement *statement_set_oldest(const struct statement_set *set)
 {
     const struct prepared_here *here = TAILQ_FIRST(&set->lru);
+    while (here != NULL && here->pending > 0)
+        here = TAILQ_NEXT(here, lru);
     return here != NULL ? here->statement : NULL;
 }

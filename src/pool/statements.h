@@ -40,28 +40,33 @@ struct statement *statement_ref(struct statement_table *table, struct statement 
 void statement_unref(struct statement_table *table, struct statement *statement);
 size_t statement_table_count(struct statement_table *table);
 
-/* What one server has prepared, least recently used first. */
-struct prepared_here {
-    struct map_entry entry;
-    TAILQ_ENTRY(prepared_here) lru;
-    struct statement *statement; /* counted */
-};
-
+/* What one server has prepared.  A change takes effect when it is sent, and may be undone when its
+ * reply has come; until then only messages of the same batch may rely on it. */
 struct statement_set {
     struct map map;
-    TAILQ_HEAD(prepared_list, prepared_here) lru;
+    TAILQ_HEAD(prepared_list, prepared_here) lru; /* those that are there, least recently used first */
+    uint32_t count;                               /* of them */
+};
+
+enum statement_presence {
+    STATEMENT_ABSENT,
+    STATEMENT_PRESENT,
+    STATEMENT_UNCERTAIN, /* it depends on a reply to an earlier batch */
 };
 
 void statement_set_init(struct statement_set *set);
 void statement_set_clear(struct statement_set *set, struct statement_table *table);
 
-/* Has the server this statement?  Marks it as used. */
-bool statement_set_use(struct statement_set *set, const struct statement *statement);
-void statement_set_add(struct statement_set *set, struct statement_table *table,
-                       struct statement *statement);
-void statement_set_remove(struct statement_set *set, struct statement_table *table,
-                          const struct statement *statement);
-/* The least recently used one, NULL when empty; borrowed. */
+/* Has the server this statement, as far as the batch may know?  If so it counts as used. */
+enum statement_presence statement_set_find(struct statement_set *set,
+                                           const struct statement *statement, uint32_t batch);
+/* Parse, if it was absent, or Close, if it was present, is on its way. */
+void statement_set_change(struct statement_set *set, struct statement_table *table,
+                          struct statement *statement, uint32_t batch);
+/* The reply to that has come: the change is done, or did not happen. */
+void statement_set_settle(struct statement_set *set, struct statement_table *table,
+                          const struct statement *statement, bool done);
+/* The least recently used one whose presence is sure; NULL if there is none.  Borrowed. */
 struct statement *statement_set_oldest(const struct statement_set *set);
 
 #endif

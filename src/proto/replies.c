@@ -36,6 +36,14 @@ const struct reply *replies_head(const struct replies *replies)
     return replies->count > 0 ? at(replies, 0) : NULL;
 }
 
+uint32_t replies_count_syncs(const struct replies *replies)
+{
+    uint32_t syncs = 0;
+    for (uint32_t i = 0; i < replies->count; i++)
+        syncs += at(replies, i)->kind == REPLY_SYNC;
+    return syncs;
+}
+
 static bool ends_in_ready(uint8_t kind)
 {
     return kind == REPLY_SYNC || kind == REPLY_QUERY || kind == REPLY_FUNCTION;
@@ -63,8 +71,7 @@ static struct reply pop(struct replies *replies)
     return reply;
 }
 
-/* Answers what is ours to answer, now that it stands at the head. */
-static void run_fakes(struct replies *replies, const struct replies_events *events, void *context)
+void replies_advance(struct replies *replies, const struct replies_events *events, void *context)
 {
     while (replies->count > 0) {
         const struct reply *head = at(replies, 0);
@@ -90,11 +97,12 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
             return false;
         replies->skipping = false; /* the queue now ends where the server wakes up */
     }
+    replies->open = !ends_in_ready(kind);
     if (replies->count == replies->cap)
         grow(replies);
     *at(replies, replies->count++) = (struct reply){.note = note, .kind = kind, .action = action};
     if (replies->count == 1 && (action == REPLY_FAKE || kind == REPLY_COPY_END))
-        run_fakes(replies, events, context);
+        replies_advance(replies, events, context);
     return true;
 }
 
@@ -103,7 +111,6 @@ static void finish_head(struct replies *replies, const struct replies_events *ev
 {
     struct reply reply = pop(replies);
     settle(&reply, events, context, outcome);
-    run_fakes(replies, events, context);
 }
 
 /* How many entries stand before the first one of this kind; count if there is none. */

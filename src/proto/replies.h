@@ -75,6 +75,7 @@ struct replies {
     uint32_t cap;       /* a power of two, or 0 */
     uint32_t head;
     uint32_t count;
+    bool open;      /* the last request was one that a Sync must follow */
     bool skipping;  /* the server ignores all but Sync */
     bool copy_in;   /* the server reads COPY data */
     bool copy_both; /* streaming replication: from here on nothing is counted, all is forwarded */
@@ -97,8 +98,15 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
 enum reply_verdict replies_take(struct replies *replies, const struct replies_events *events,
                                 void *context, uint8_t kind);
 
+/* The message that was taken has been passed on, whole: answers what is ours to answer and stands
+ * at the head now.  To be called after each message. */
+void replies_advance(struct replies *replies, const struct replies_events *events, void *context);
+
 /* Whose turn it is; NULL when nothing is expected. */
 const struct reply *replies_head(const struct replies *replies);
+
+/* How many Syncs have not been answered yet. */
+uint32_t replies_count_syncs(const struct replies *replies);
 
 /* The last request was one that ends in a ReadyForQuery, or there was none. */
 bool replies_end_in_ready(const struct replies *replies);

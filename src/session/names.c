@@ -32,7 +32,7 @@ enum note_kind {
 
 struct note {
     enum note_kind kind;
-    bool on_server;              /* NOTE_ADD: it also added to the server's set */
+    bool on_server;              /* it also changed the server's set */
     struct name *name;           /* borrowed; NULL in INJECT, EVICT and ERROR */
     struct statement *statement; /* counted: what was added, or was there before */
     struct server *server;       /* borrowed: outlives its reply queue */
@@ -137,25 +137,10 @@ static struct note *new_note(struct client *client, enum note_kind kind, struct 
 
 static void undo(struct client *client, struct note *note)
 {
-    struct statement_set *set = &note->server->prepared;
-    switch (note->kind) {
-    case NOTE_ADD:
+    if (note->kind == NOTE_ADD)
         set_statement(client, note->name, NULL);
-        if (note->on_server)
-            statement_set_remove(set, table_of(client), note->statement);
-        break;
-    case NOTE_REMOVE:
+    else if (note->kind == NOTE_REMOVE)
         set_statement(client, note->name, note->statement);
-        break;
-    case NOTE_INJECT:
-        statement_set_remove(set, table_of(client), note->statement);
-        break;
-    case NOTE_EVICT:
-        statement_set_add(set, table_of(client), note->statement);
-        break;
-    case NOTE_ERROR:
-        break;
-    }
 }
 
 static void say_error(struct client *client, const struct err *err)
@@ -170,9 +155,12 @@ void names_settled(struct client *client, const struct reply *reply, enum reply_
 {
     struct note *note = reply->note;
     /* After the client nobody waits for the reply that would tell what the server has prepared. */
-    if (client->state == CLIENT_CLOSED && note->kind != NOTE_REMOVE && note->kind != NOTE_ERROR)
+    if (note->on_server && client->state == CLIENT_CLOSED)
         note->server->wanted_deallocate = true;
-    else if (outcome != REPLY_DONE)
+    else if (note->on_server)
+        statement_set_settle(&note->server->prepared, table_of(client), note->statement,
+                             outcome == REPLY_DONE);
+    if (outcome != REPLY_DONE)
         undo(client, note);
     if (note->kind == NOTE_ERROR && outcome == REPLY_FAILED)
         say_error(client, note->err);
@@ -217,15 +205,25 @@ static void send_parse(struct client *client, const char *name, size_t name_len,
     client->part->stats.server_parses++;
 }
 
+/* A note of a Parse or Close that goes to the server. */
+static struct note *change_server(struct client *client, enum note_kind kind, struct name *name,
+                                  struct statement *statement)
+{
+    struct note *note = new_note(client, kind, name, statement);
+    note->on_server = true;
+    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch);
+    return note;
+}
+
 /* Makes room on the server for one more. */
 static void evict(struct client *client)
 {
     struct server *server = client->server;
     int most = client->worker->pool.settings->max_prepared_statements;
-    while (server->prepared.map.count >= (uint32_t)most) {
-        struct statement *oldest = statement_set_oldest(&server->prepared);
-        struct note *note = new_note(client, NOTE_EVICT, NULL, oldest);
-        statement_set_remove(&server->prepared, table_of(client), oldest);
+    struct statement *oldest;
+    while (server->prepared.count >= (uint32_t)most &&
+           (oldest = statement_set_oldest(&server->prepared)) != NULL) {
+        struct note *note = change_server(client, NOTE_EVICT, NULL, oldest);
         send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
         batch_copy(to_server(client), "S", 1);
         batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
@@ -233,15 +231,20 @@ static void evict(struct client *client)
     }
 }
 
-static void ensure_on_server(struct client *client, struct statement *statement)
+static enum statement_presence presence(const struct client *client,
+                                        const struct statement *statement)
 {
-    struct server *server = client->server;
-    if (statement_set_use(&server->prepared, statement))
-        return;
+    return statement_set_find(&client->server->prepared, statement, client->batch);
+}
+
+/* Parse, for the client or for a use of it that follows. */
+static void prepare(struct client *client, enum note_kind kind, struct name *name,
+                    struct statement *statement)
+{
     evict(client);
-    statement_set_add(&server->prepared, table_of(client), statement);
+    struct note *note = change_server(client, kind, name, statement);
     send_parse(client, statement->name, statement->name_len, statement);
-    expect(client, REPLY_PARSE, REPLY_INJECT, new_note(client, NOTE_INJECT, NULL, statement));
+    expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
 }
 
 /* A Bind of a statement that cannot exist: no client's Parse ever gets this name. */
@@ -287,10 +290,13 @@ static void no_such_statement(struct client *client, const char *text)
     names_expect_error(client, &err);
 }
 
-/* Parse of the unnamed statement goes through as it is, but we remember where it stands. */
+/* Parse of the unnamed statement goes through as it is, but we remember where it stands.  One that
+ * is too long for that is not remembered: it can be used in its own batch only. */
 static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
 {
     size_t total = total_of(at);
+    if (left < total && total <= LOOP_SCRATCH)
+        return NAMES_MORE;
     statement_unref(table_of(client), client->unnamed);
     client->unnamed = NULL;
     client->unnamed_here = true;
@@ -308,6 +314,22 @@ void names_keep_unnamed(struct client *client)
     if (body->ptr != NULL)
         client->unnamed = statement_intern(table_of(client), body->ptr, body->len);
     *body = (struct slice){NULL, 0};
+}
+
+static enum names_step add_name(struct client *client, const char *text,
+                                struct statement *statement)
+{
+    enum statement_presence there = presence(client, statement);
+    if (there == STATEMENT_UNCERTAIN)
+        return NAMES_STALL;
+    struct name *name = get(client, text);
+    set_statement(client, name, statement);
+    client->part->stats.client_parses++;
+    if (there == STATEMENT_PRESENT)
+        expect(client, REPLY_PARSE, REPLY_FAKE, new_note(client, NOTE_ADD, name, statement));
+    else
+        prepare(client, NOTE_ADD, name, statement);
+    return NAMES_REWRITTEN;
 }
 
 enum names_step names_parse(struct client *client, const char *at, size_t left, size_t *used)
@@ -338,29 +360,19 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
     }
     struct statement *statement =
         statement_intern(table_of(client), reader.pos, reader_left(&reader));
-    name = get(client, text);
-    set_statement(client, name, statement);
-    struct note *note = new_note(client, NOTE_ADD, name, statement);
-    if (statement_set_use(&client->server->prepared, statement)) {
-        expect(client, REPLY_PARSE, REPLY_FAKE, note);
-    } else {
-        evict(client);
-        note->on_server = true;
-        statement_set_add(&client->server->prepared, table_of(client), statement);
-        send_parse(client, statement->name, statement->name_len, statement);
-        expect(client, REPLY_PARSE, REPLY_FORWARD, note);
-    }
+    enum names_step step = add_name(client, text, statement);
     statement_unref(table_of(client), statement);
-    return NAMES_REWRITTEN;
+    return step;
 }
 
 /* Use of the unnamed statement: the server must have ours, not somebody else's. */
 static enum names_step use_unnamed(struct client *client)
 {
     struct server *server = client->server;
-    if (client->unnamed_here && client->unnamed_batch != client->batch &&
-        !replies_settled(&server->replies))
-        return NAMES_STALL;
+    uint32_t batches_ago = client->batch - client->unnamed_batch;
+    if (client->unnamed_here && batches_ago > 0 &&
+        replies_count_syncs(&server->replies) >= batches_ago)
+        return NAMES_STALL; /* whether its Parse has worked is not known yet */
     client->worker->unnamed_body = (struct slice){NULL, 0};
     if (client->unnamed_here)
         return NAMES_PASS;
@@ -386,7 +398,11 @@ static enum names_step use(struct client *client, const char *text, struct state
         return NAMES_DROP;
     }
     *statement = name->statement;
-    ensure_on_server(client, name->statement);
+    enum statement_presence there = presence(client, *statement);
+    if (there == STATEMENT_UNCERTAIN)
+        return NAMES_STALL;
+    if (there == STATEMENT_ABSENT)
+        prepare(client, NOTE_INJECT, NULL, *statement);
     return NAMES_REWRITTEN;
 }
 

@@ -4,10 +4,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "proto/message.h"
+#include "proto/response.h"
 #include "session/client.h"
 #include "session/names.h"
 #include "session/worker.h"
@@ -59,6 +61,7 @@ enum step {
     STEP_BROKEN,      /* the server has broken the protocol */
     STEP_BAD_SETTING, /* the session could not be given the client's parameters */
     STEP_NO_BLOCKS,   /* a transaction block in statement mode */
+    STEP_NO_LOGIN,    /* the server refuses what the client asks for at login */
 };
 
 static enum step step_of(enum reply_verdict verdict)
@@ -145,8 +148,20 @@ static enum step take_ready(struct server *server, struct client *client, char t
     return step;
 }
 
-static enum step take_error(struct server *server, struct client *client)
+/* Whatever PostgreSQL would fail a login with, fails it here. */
+static enum step refuse_login(struct client *client, const char *body, size_t len)
 {
+    const char *severity;
+    client->refusal = mem_new(sizeof *client->refusal);
+    response_parse(body, len, client->refusal, &severity);
+    return STEP_NO_LOGIN;
+}
+
+static enum step take_error(struct server *server, struct client *client, const char *body,
+                            size_t len)
+{
+    if (client->state == CLIENT_WELCOME)
+        return refuse_login(client, body, len);
     bool setting = setting_parameters(server);
     client->unnamed_here = false; /* its Parse may have been skipped */
     enum step step = step_of(
@@ -166,7 +181,7 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
     case BE_READY_FOR_QUERY:
         return len == 1 ? take_ready(server, client, body[0]) : STEP_BROKEN;
     case BE_ERROR_RESPONSE:
-        return take_error(server, client);
+        return take_error(server, client, body, len);
     case BE_COMMAND_COMPLETE:
         if (server_take_command(server, body, len))
             names_clear(client);
@@ -177,10 +192,11 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
     return step_of(replies_take(&server->replies, &client_replies, client, kind));
 }
 
-static bool needed_whole(uint8_t kind)
+static bool needed_whole(const struct client *client, uint8_t kind)
 {
     return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS ||
-           kind == BE_COMMAND_COMPLETE;
+           kind == BE_COMMAND_COMPLETE ||
+           (kind == BE_ERROR_RESPONSE && client->state == CLIENT_WELCOME);
 }
 
 static void give(struct server *server, struct client *client, const char *bytes, size_t len)
@@ -204,6 +220,8 @@ static enum step relay(struct server *server, struct client *client, const char 
             give(server, client, data + at, here);
             server->remain -= (uint32_t)here;
             at += here;
+            if (server->remain == 0)
+                replies_advance(&server->replies, &client_replies, client);
             continue;
         }
         if (left < MESSAGE_HEADER)
@@ -211,7 +229,7 @@ static enum step relay(struct server *server, struct client *client, const char 
         uint8_t kind = (uint8_t)data[at];
         uint32_t length = load_u32(data + at + 1);
         size_t total = 1 + (size_t)length, here = left < total ? left : total;
-        bool whole = needed_whole(kind);
+        bool whole = needed_whole(client, kind);
         if (length < 4 || (whole && length > LIMIT_SERVER_SMALL)) {
             step = STEP_BROKEN;
             break;
@@ -224,6 +242,8 @@ static enum step relay(struct server *server, struct client *client, const char 
         server->remain = (uint32_t)(total - here);
         give(server, client, data + at, here);
         at += here;
+        if (server->remain == 0)
+            replies_advance(&server->replies, &client_replies, client);
     }
     *used = at;
     return step;
@@ -243,6 +263,11 @@ static void end_badly(struct server *server, struct client *client, enum step st
         server->stream.broken = true; /* nothing more may reach it: the session is not right */
         client_close(client, "invalid server parameter");
         break;
+    case STEP_NO_LOGIN:
+        server->stream.broken = true; /* in the middle of our statement */
+        err = *client->refusal;
+        client_fail(client, &err);
+        break;
     default:
         client_server_lost(client, "server has broken the protocol");
         break;
@@ -253,7 +278,7 @@ static void end_badly(struct server *server, struct client *client, enum step st
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
     return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
-           server->last_kind == BE_READY_FOR_QUERY && replies_settled(&server->replies) &&
+           replies_settled(&server->replies) && !server->replies.open &&
            client->remain == 0 && server->remain == 0;
 }
 
@@ -275,7 +300,7 @@ static bool turn(struct server *server, struct client *client)
     } else if (client->stream.broken) {
         client_close(client, "client unexpected eof");
     } else if (client->state == CLIENT_WELCOME) {
-        if (replies_settled(&server->replies) && server->last_kind == BE_READY_FOR_QUERY) {
+        if (replies_settled(&server->replies)) {
             startup_parameters_set(client);
             return false;
         }
@@ -302,6 +327,7 @@ void relay_read(struct server *server)
         stream_yield(&server->stream);
     if (client->state != CLIENT_ACTIVE)
         return;
-    if (client->stream.readable || (client->stalled && replies_settled(&server->replies)))
+    /* Any reply may be the one that a stalled message depends on; it looks again. */
+    if (client->stream.readable || client->stalled)
         forward_read(client);
 }
