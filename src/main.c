@@ -142,8 +142,7 @@ static void become(const char *name)
         die("unknown user", name);
     if (user->pw_uid == geteuid())
         return;
-    if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
-        setuid(user->pw_uid) < 0)
+    if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
         die("could not become the user", name);
 }
 
@@ -153,8 +152,7 @@ static void leave_root(const struct options *options, const struct settings *set
     if (user[0] != '\0')
         become(user);
     if (geteuid() == 0)
-        die("howdah does not run as root",
-            "give another user with -u or the setting \"user\"");
+        die("howdah does not run as root", "give another user with -u or the setting \"user\"");
 }
 
 /* ---- pid file and background ---- */

@@ -67,8 +67,8 @@ void act_set(struct request *request)
 {
     struct control *control = request->control;
     struct err err;
-    struct settings *settings = settings_set(control->settings, request->command.argument,
-                                             request->command.value, &err);
+    struct settings *settings =
+        settings_set(control->settings, request->command.argument, request->command.value, &err);
     if (settings == NULL) {
         request_fail(request, &err);
         return;
@@ -83,8 +83,7 @@ static bool find_database(struct request *request, struct database **database, s
     const char *name = request->command.argument;
     struct control *control = request->control;
     if (console_is_name(name))
-        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE,
-                       "cannot do this with the admin database");
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "cannot do this with the admin database");
     if (conf_database_for(control->settings, name) == NULL)
         return err_set(err, SQLSTATE_INVALID_CATALOG_NAME, "no such database: %s", name);
     *database = pools_database(control->proxy->pools, name);
@@ -119,7 +118,7 @@ void act_resume(struct request *request)
 static void set_disabled(struct request *request, bool disabled)
 {
     struct err err;
-    struct database *database;
+    struct database *database = NULL;
     if (!find_database(request, &database, &err)) {
         request_fail(request, &err);
         return;

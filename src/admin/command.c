@@ -21,7 +21,7 @@ enum token_kind {
 
 struct token {
     enum token_kind kind;
-    const char *begin, *end; /* in the text of the command */
+    const char *begin, *end;         /* in the text of the command */
     char text[COMMAND_NAME_MAX + 1]; /* words in lower case, quotations without quotes */
 };
 
@@ -121,7 +121,13 @@ static bool is_word(const struct token *token, const char *word)
 
 /* ---- variables ---- */
 
-#define VARIABLE(name, shown, value) {name, value, {shown, CELL_TEXT}}
+#define VARIABLE(name, shown, value)                                                               \
+    {                                                                                              \
+        name, value,                                                                               \
+        {                                                                                          \
+            shown, CELL_TEXT                                                                       \
+        }                                                                                          \
+    }
 
 static const struct variable variables[] = {
     VARIABLE("client_encoding", "client_encoding", "UTF-8"),

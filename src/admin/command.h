@@ -62,8 +62,8 @@ struct variable {
 enum { COMMAND_NAME_MAX = 63, COMMAND_VALUE_MAX = 16384 };
 
 struct command {
-    const struct verb *verb;         /* borrowed, constant */
-    const struct variable *variable; /* borrowed, constant; of SHOW and SET of a variable */
+    const struct verb *verb;             /* borrowed, constant */
+    const struct variable *variable;     /* borrowed, constant; of SHOW and SET of a variable */
     char argument[COMMAND_NAME_MAX + 1]; /* "" for none; the key of SET */
     char *value;                         /* owned: of SET; else NULL */
 };

@@ -132,8 +132,7 @@ static void answer_pauses(struct control *control)
 static void poll_again(struct control *control)
 {
     if (control->poll.at_us == 0)
-        deadline_set(control->loop, &control->poll, DEADLINE_OTHER,
-                     clock_now_us() + POLL_EVERY_US);
+        deadline_set(control->loop, &control->poll, DEADLINE_OTHER, clock_now_us() + POLL_EVERY_US);
 }
 
 void control_wait_paused(struct control *control, struct request *request)
@@ -187,8 +186,7 @@ static bool has_drained(struct control *control)
 
 static void on_poll(struct deadline *deadline, struct loop *loop)
 {
-    struct control *control =
-        (struct control *)((char *)deadline - offsetof(struct control, poll));
+    struct control *control = (struct control *)((char *)deadline - offsetof(struct control, poll));
     answer_pauses(control);
     ask_again(control);
     if (control->draining && has_drained(control)) {

@@ -45,8 +45,8 @@ struct control {
     struct request_list closing; /* WAIT_CLOSE, until no server with close_needed is left */
     struct request_list pausing; /* PAUSE, until no server is left */
     struct deadline poll;        /* looks whether one of them, or the shutdown, is done */
-    bool draining;               /* shutting down, and the workers know: it ends with the last one */
-    bool ended;                  /* the loop runs no more */
+    bool draining; /* shutting down, and the workers know: it ends with the last one */
+    bool ended;    /* the loop runs no more */
     struct stats stats;
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };

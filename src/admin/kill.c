@@ -37,8 +37,7 @@ static bool find_target(struct request *request, struct err *err)
     if (name[0] == '\0')
         return true;
     if (console_is_name(name))
-        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE,
-                       "cannot do this with the admin database");
+        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "cannot do this with the admin database");
     if (conf_database_for(control->settings, name) == NULL)
         return err_set(err, SQLSTATE_INVALID_CATALOG_NAME, "no such database: %s", name);
     request->database = pools_database(control->proxy->pools, name);
@@ -53,11 +52,12 @@ static void count_stale(struct worker *worker, struct buf *answer, const void *c
     const struct part *part;
     const struct server *server;
     int count = 0;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry) {
+    TAILQ_FOREACH(part, &worker->pool.parts, entry)
+    {
         if (!concerns(request, part))
             continue;
         TAILQ_FOREACH(server, &part->others, entry)
-            count += part_is_stale(part, server);
+        count += part_is_stale(part, server);
     }
     buf_append(answer, &count, sizeof count);
 }
@@ -100,7 +100,8 @@ static void kill_all(struct worker *worker, struct buf *answer, const void *cont
         if (client->part != NULL && concerns(request, client->part))
             client_fail(client, &err);
     }
-    TAILQ_FOREACH(part, &worker->pool.parts, entry) {
+    TAILQ_FOREACH(part, &worker->pool.parts, entry)
+    {
         if (concerns(request, part))
             part_close_all(part, "database removed");
     }
@@ -131,7 +132,8 @@ static void kill_client(struct worker *worker, struct buf *answer, const void *c
     struct client *client;
     struct err err;
     int count = 0;
-    TAILQ_FOREACH(client, &worker->clients, entry) {
+    TAILQ_FOREACH(client, &worker->clients, entry)
+    {
         if (client->id != id)
             continue;
         err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");

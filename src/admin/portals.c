@@ -206,9 +206,10 @@ static bool read_parameters(struct reader *body, struct err *err)
     if (body->bad)
         return broken(err);
     if (n_values > 0)
-        return err_set(err, SQLSTATE_PROTOCOL_VIOLATION,
-                       "bind message supplies %zu parameters, but commands of the console have none",
-                       n_values);
+        return err_set(
+            err, SQLSTATE_PROTOCOL_VIOLATION,
+            "bind message supplies %zu parameters, but commands of the console have none",
+            n_values);
     return true;
 }
 

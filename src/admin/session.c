@@ -20,7 +20,7 @@
 #include "session/console.h"
 
 enum {
-    MESSAGE_MAX = 65536,  /* longest message of a client */
+    MESSAGE_MAX = 65536, /* longest message of a client */
     READ_STEP = 8192,
     SEND_STEP = 32768,    /* output is sent once it is that long */
     PENDING_MAX = 262144, /* who does not read gets no more answers */
@@ -557,8 +557,7 @@ void session_open(struct control *control, struct console_seat *seat)
 
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
-    struct session *session =
-        (struct session *)((char *)mail - offsetof(struct session, mail));
+    struct session *session = (struct session *)((char *)mail - offsetof(struct session, mail));
     portals_free(session->portals);
     buf_done(&session->input);
     buf_done(&session->output);

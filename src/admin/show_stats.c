@@ -13,10 +13,10 @@ enum { COUNTERS = 12 };
 static void list_counters(const struct part_stats *stats, uint64_t values[COUNTERS])
 {
     const uint64_t list[COUNTERS] = {
-        stats->server_assignments, stats->xacts,         stats->queries,
-        stats->received,           stats->sent,          stats->xact_us,
-        stats->query_us,           stats->wait_us,       stats->client_parses,
-        stats->server_parses,      stats->binds,         stats->client_logins};
+        stats->server_assignments, stats->xacts,   stats->queries,
+        stats->received,           stats->sent,    stats->xact_us,
+        stats->query_us,           stats->wait_us, stats->client_parses,
+        stats->server_parses,      stats->binds,   stats->client_logins};
     for (size_t i = 0; i < COUNTERS; i++)
         values[i] = list[i];
 }
@@ -62,10 +62,18 @@ static void end_averages(void *context, struct buf *answers, size_t n_answers)
 
 static void write_named(struct buf *cells, const char *prefix, const struct part_stats *stats)
 {
-    static const char *const names[COUNTERS] = {
-        "server_assignment_count", "xact_count",   "query_count",           "client_bytes",
-        "server_bytes",            "xact_time",    "query_time",            "wait_time",
-        "ps_client_parse_count",   "ps_server_parse_count", "ps_bind_count", "client_login_count"};
+    static const char *const names[COUNTERS] = {"server_assignment_count",
+                                                "xact_count",
+                                                "query_count",
+                                                "client_bytes",
+                                                "server_bytes",
+                                                "xact_time",
+                                                "query_time",
+                                                "wait_time",
+                                                "ps_client_parse_count",
+                                                "ps_server_parse_count",
+                                                "ps_bind_count",
+                                                "client_login_count"};
     uint64_t values[COUNTERS];
     list_counters(stats, values);
     for (size_t i = 0; i < COUNTERS; i++) {

@@ -22,7 +22,8 @@ enum { COUNTERS = sizeof(struct part_stats) / sizeof(uint64_t) };
 void stats_ask(struct worker *worker, struct buf *out, const void *context)
 {
     struct part *part;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry) {
+    TAILQ_FOREACH(part, &worker->pool.parts, entry)
+    {
         struct answer answer = {.name = part->pool->database->name, .stats = part->stats};
         buf_append(out, &answer, sizeof answer);
     }
@@ -94,7 +95,7 @@ static uint64_t per(uint64_t amount, uint64_t count)
 static struct part_stats average(const struct part_stats *now, const struct part_stats *before,
                                  int64_t period_us)
 {
-    struct part_stats change, result;
+    struct part_stats change = {0}, result = {0};
     const uint64_t *a = (const uint64_t *)now, *b = (const uint64_t *)before;
     uint64_t *d = (uint64_t *)&change, *r = (uint64_t *)&result;
     for (size_t i = 0; i < COUNTERS; i++) {

@@ -42,7 +42,7 @@ void table_done(struct table *table);
 void cell_text(struct buf *cells, const char *text); /* NULL is SQL's NULL */
 void cell_int(struct buf *cells, int64_t value);
 void cell_unsigned(struct buf *cells, uint64_t value);
-void cell_time(struct buf *cells, int64_t monotonic_us); /* a moment, as people read it */
+void cell_time(struct buf *cells, int64_t monotonic_us);   /* a moment, as people read it */
 void cell_pointer(struct buf *cells, const void *pointer); /* NULL: empty */
 
 void table_describe(const struct table *table, struct buf *out, struct table_formats formats);

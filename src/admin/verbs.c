@@ -2,9 +2,18 @@
 #include "admin/command.h"
 #include "admin/handlers.h"
 
-#define T(n) {n, CELL_TEXT}
-#define I(n) {n, CELL_INT4}
-#define N(n) {n, CELL_NUMERIC}
+#define T(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_TEXT                                                                               \
+    }
+#define I(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_INT4                                                                               \
+    }
+#define N(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_NUMERIC                                                                            \
+    }
 
 #define SOCKET_COLUMNS                                                                             \
     T("type"), T("user"), T("database"), T("replication"), T("state"), T("addr"), I("port"),       \
@@ -15,14 +24,22 @@
 static const struct table_column socket_columns[] = {SOCKET_COLUMNS};
 
 static const struct table_column pool_columns[] = {
-    T("database"),              T("user"),
-    I("cl_active"),             I("cl_waiting"),
-    I("cl_active_cancel_req"),  I("cl_waiting_cancel_req"),
-    I("sv_active"),             I("sv_active_cancel"),
-    I("sv_being_canceled"),     I("sv_idle"),
-    I("sv_used"),               I("sv_tested"),
-    I("sv_login"),              I("maxwait"),
-    I("maxwait_us"),            T("pool_mode"),
+    T("database"),
+    T("user"),
+    I("cl_active"),
+    I("cl_waiting"),
+    I("cl_active_cancel_req"),
+    I("cl_waiting_cancel_req"),
+    I("sv_active"),
+    I("sv_active_cancel"),
+    I("sv_being_canceled"),
+    I("sv_idle"),
+    I("sv_used"),
+    I("sv_tested"),
+    I("sv_login"),
+    I("maxwait"),
+    I("maxwait_us"),
+    T("pool_mode"),
     T("load_balance_hosts"),
 };
 
@@ -88,18 +105,28 @@ static const struct table_column stats_columns[] = {
 };
 
 static const struct table_column totals_columns[] = {
-    T("database"),       N("server_assignment_count"), N("xact_count"),
-    N("query_count"),    N("bytes_received"),          N("bytes_sent"),
-    N("xact_time"),      N("query_time"),              N("wait_time"),
-    N("client_parse_count"), N("server_parse_count"),  N("bind_count"),
+    T("database"),           N("server_assignment_count"),
+    N("xact_count"),         N("query_count"),
+    N("bytes_received"),     N("bytes_sent"),
+    N("xact_time"),          N("query_time"),
+    N("wait_time"),          N("client_parse_count"),
+    N("server_parse_count"), N("bind_count"),
     N("client_login_count"),
 };
 
 static const struct table_column averages_columns[] = {
-    T("database"),       N("server_assignment_count"), N("xact_count"),
-    N("query_count"),    N("bytes_received"),          N("bytes_sent"),
-    N("xact_time"),      N("query_time"),              N("wait_time"),
-    N("avg_client_parse_count"), N("avg_server_parse_count"), N("avg_bind_count"),
+    T("database"),
+    N("server_assignment_count"),
+    N("xact_count"),
+    N("query_count"),
+    N("bytes_received"),
+    N("bytes_sent"),
+    N("xact_time"),
+    N("query_time"),
+    N("wait_time"),
+    N("avg_client_parse_count"),
+    N("avg_server_parse_count"),
+    N("avg_bind_count"),
     N("avg_client_login_count"),
 };
 

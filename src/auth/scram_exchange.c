@@ -236,7 +236,7 @@ static bool read_gs2_header(struct reader *in, char *flag, struct err *err)
 /* The user name is not looked at: the startup packet has named the user. */
 static bool read_first_bare(struct reader *in, struct slice *nonce, struct err *err)
 {
-    struct slice ignored;
+    struct slice ignored = {NULL, 0};
     char attribute;
     if (peek(in) == 'm')
         return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED,
@@ -265,7 +265,7 @@ static void append_challenge(struct scram_server *scram, struct buf *out)
 bool scram_server_first(struct scram_server *scram, struct slice client_first, struct buf *out,
                         struct err *err)
 {
-    struct slice nonce;
+    struct slice nonce = {NULL, 0};
     if (!check_message(client_first, LIMIT_SASL_MESSAGE, err))
         return false;
     struct reader in = reader_of(client_first.ptr, client_first.len);
@@ -294,7 +294,7 @@ static bool check_binding(const struct scram_server *scram, struct slice binding
 static bool read_proof(struct reader *in, const char **unsigned_end, uint8_t *proof,
                        struct err *err)
 {
-    struct slice value;
+    struct slice value = {NULL, 0};
     char attribute;
     do {
         *unsigned_end = in->pos - 1;
@@ -311,7 +311,7 @@ static bool read_proof(struct reader *in, const char **unsigned_end, uint8_t *pr
 static bool read_client_final(struct scram_server *scram, struct slice message, uint8_t *proof,
                               struct err *err)
 {
-    struct slice binding, nonce;
+    struct slice binding = {NULL, 0}, nonce = {NULL, 0};
     const char *unsigned_end;
     struct reader in = reader_of(message.ptr, message.len);
     if (!read_attribute(&in, 'c', &binding, err) || !check_binding(scram, binding, err) ||
@@ -427,7 +427,7 @@ static bool read_salt(struct slice salt, struct slice iterations, struct scram_s
 bool scram_client_challenge(struct scram_client *scram, struct slice server_first,
                             struct scram_salt *salt, struct err *err)
 {
-    struct slice nonce, salt_text, iterations;
+    struct slice nonce = {NULL, 0}, salt_text = {NULL, 0}, iterations = {NULL, 0};
     if (!check_message(server_first, SERVER_MESSAGE_MAX, err))
         return false;
     struct reader in = reader_of(server_first.ptr, server_first.len);
@@ -477,7 +477,7 @@ static bool refuse_server_error(struct slice text, struct err *err)
 
 bool scram_client_verify(struct scram_client *scram, struct slice server_final, struct err *err)
 {
-    struct slice value;
+    struct slice value = {NULL, 0};
     uint8_t signature[SCRAM_KEY_LEN];
     if (!check_message(server_final, SERVER_MESSAGE_MAX, err))
         return false;

@@ -16,7 +16,10 @@ struct buf {
     size_t cap;
 };
 
-#define BUF_NONE {0}
+#define BUF_NONE                                                                                   \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Room for at least `more` bytes behind the present ones; returns where they begin. */
 char *buf_reserve(struct buf *buf, size_t more);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 2, 0))) static void write_text(char *text, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void write_text(char *text, const char *format,
+                                                             va_list args)
 {
     vsnprintf(text, ERR_TEXT_MAX, format, args);
 }

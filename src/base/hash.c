@@ -51,8 +51,8 @@ static inline void sip_word(struct sip *s, uint64_t word)
 
 uint64_t hash_bytes(const void *bytes, size_t len)
 {
-    struct sip s = {key0 ^ 0x736f6d6570736575, key1 ^ 0x646f72616e646f6d,
-                    key0 ^ 0x6c7967656e657261, key1 ^ 0x7465646279746573};
+    struct sip s = {key0 ^ 0x736f6d6570736575, key1 ^ 0x646f72616e646f6d, key0 ^ 0x6c7967656e657261,
+                    key1 ^ 0x7465646279746573};
     const char *at = bytes;
     size_t left = len;
     uint64_t word;

@@ -31,7 +31,7 @@ typedef bool map_same(const struct map_entry *entry, const void *key);
 struct map_entry *map_find(const struct map *map, uint64_t hash, map_same *same, const void *key);
 void map_add(struct map *map, struct map_entry *entry); /* entry->hash is set; key not present */
 void map_remove(struct map *map, struct map_entry *entry);
-struct map_entry *map_any(const struct map *map); /* NULL when empty */
+struct map_entry *map_any(const struct map *map);                /* NULL when empty */
 struct map_entry *map_next(const struct map *map, uint32_t *at); /* *at starts at 0; NULL at end */
 void map_done(struct map *map);
 

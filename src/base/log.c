@@ -98,6 +98,13 @@ static size_t prefix(char *line, size_t room, enum log_level level)
                             zone, (int)getpid(), level_names[level]);
 }
 
+/* A log that cannot be written must not stop the service: the line is lost. */
+static void write_line(int fd, const char *line, size_t len)
+{
+    ssize_t written = write(fd, line, len);
+    (void)written;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
@@ -108,10 +115,9 @@ void log_line(enum log_level level, const char *format, ...)
     size_t len = prefix(line, sizeof line, level);
     len += escape(line + len, sizeof line - len - 1, text);
     line[len++] = '\n';
-    /* A log that cannot be written must not stop the service: the line is lost. */
     int fd = atomic_load(&log_fd);
-    if (fd >= 0 && write(fd, line, len) < 0)
-        len += 0;
-    if (!atomic_load(&log_quiet) && write(STDERR_FILENO, line, len) < 0)
-        len += 0;
+    if (fd >= 0)
+        write_line(fd, line, len);
+    if (!atomic_load(&log_quiet))
+        write_line(STDERR_FILENO, line, len);
 }

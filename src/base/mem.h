@@ -11,16 +11,16 @@
 
 #include <stddef.h>
 
-void *mem_new(size_t size);                         /* zeroed */
-void *mem_new_array(size_t n, size_t size);         /* zeroed; n * size is checked */
+void *mem_new(size_t size);                           /* zeroed */
+void *mem_new_array(size_t n, size_t size);           /* zeroed; n * size is checked */
 void *mem_new_aligned(size_t alignment, size_t size); /* zeroed; size: a multiple of alignment */
-void *mem_resize(void *ptr, size_t size);           /* as realloc; new bytes are not zeroed */
-char *mem_strdup(const char *text);                 /* NULL gives NULL */
-char *mem_strndup(const char *text, size_t len);    /* copies len bytes and adds a NUL */
+void *mem_resize(void *ptr, size_t size);             /* as realloc; new bytes are not zeroed */
+char *mem_strdup(const char *text);                   /* NULL gives NULL */
+char *mem_strndup(const char *text, size_t len);      /* copies len bytes and adds a NUL */
 void *mem_dup(const void *ptr, size_t len);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void mem_free(void *ptr);                           /* accepts NULL */
-void mem_wipe(void *ptr, size_t len);               /* for secrets: not optimised away */
-void mem_wipe_free(char *text);                     /* wipes a C string, then frees; accepts NULL */
+void mem_free(void *ptr);             /* accepts NULL */
+void mem_wipe(void *ptr, size_t len); /* for secrets: not optimised away */
+void mem_wipe_free(char *text);       /* wipes a C string, then frees; accepts NULL */
 
 #endif

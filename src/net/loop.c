@@ -116,7 +116,7 @@ void deadline_set(struct loop *loop, struct deadline *deadline, enum deadline_cl
     struct deadline_list *list = &loop->deadlines[class];
     deadline_clear(loop, deadline);
     deadline->at_us = at_us;
-    deadline->class = (uint8_t)class;
+    deadline->class = (uint8_t) class;
     struct deadline *before = TAILQ_LAST(list, deadline_list);
     while (before != NULL && before->at_us > at_us)
         before = TAILQ_PREV(before, deadline_list, entry);

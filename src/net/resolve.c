@@ -150,8 +150,8 @@ static void keep(struct resolver *resolver, struct cached *found)
         forget(resolver, old);
     if (resolver->cache.count >= CACHE_MAX)
         forget(resolver, (struct cached *)map_any(&resolver->cache));
-    found->until_us = clock_now_us() +
-                      (found->n_addresses > 0 ? resolver->found_us : resolver->missing_us);
+    found->until_us =
+        clock_now_us() + (found->n_addresses > 0 ? resolver->found_us : resolver->missing_us);
     found->entry.hash = hash_bytes(found->host, strlen(found->host));
     map_add(&resolver->cache, &found->entry);
 }

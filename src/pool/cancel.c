@@ -16,7 +16,7 @@
 enum { CANCEL_LONGEST_US = 10000000 }; /* where cancel_wait_timeout is off */
 
 struct cancel {
-    struct stream stream; /* first: the events find us by it */
+    struct stream stream;  /* first: the events find us by it */
     struct server *server; /* borrowed: not freed while it counts us */
     struct loop *loop;
     uint64_t lease_no;
@@ -109,8 +109,8 @@ bool cancel_send(struct server *server, struct loop *back, struct mail *then)
         server_log(server, LOG_WARNING, "could not send cancel request: %s", err.message);
         return false;
     }
-    int64_t most_us = settings->cancel_wait_timeout_us > 0 ? settings->cancel_wait_timeout_us
-                                                           : CANCEL_LONGEST_US;
+    int64_t most_us =
+        settings->cancel_wait_timeout_us > 0 ? settings->cancel_wait_timeout_us : CANCEL_LONGEST_US;
     struct cancel *cancel = mem_new(sizeof *cancel);
     cancel->server = server;
     cancel->loop = loop;

@@ -26,8 +26,8 @@ bool server_is_clean(const struct server *server)
 {
     return server->txn == TXN_IDLE && replies_settled(&server->replies) &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
-           !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 && server->cancels == 0 &&
-           stream_pending(&server->stream) == 0 && !server->stream.broken;
+           !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 &&
+           server->cancels == 0 && stream_pending(&server->stream) == 0 && !server->stream.broken;
 }
 
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
@@ -46,8 +46,8 @@ static bool step(struct server *server)
     } else if (server->wanted_reset) {
         server->wanted_reset = false;
         server->resetting = true;
-        server_send_query(server, server->part->worker->settings->server_reset_query,
-                          REPLY_SWALLOW, &nobody, NULL, NULL);
+        server_send_query(server, server->part->worker->settings->server_reset_query, REPLY_SWALLOW,
+                          &nobody, NULL, NULL);
     } else if (server->cancels > 0) {
         server->state = SERVER_CANCELED;
     } else {
@@ -92,8 +92,8 @@ void server_release(struct server *server)
 void server_abandon(struct server *server, bool streaming)
 {
     begin(server);
-    if (streaming || server->stream.broken || stream_pending(&server->stream) > 0 || server->replies.copy_in ||
-        server->replies.copy_both) {
+    if (streaming || server->stream.broken || stream_pending(&server->stream) > 0 ||
+        server->replies.copy_in || server->replies.copy_both) {
         server_close(server, "client disconnect before everything was sent to the server");
         return;
     }
@@ -168,8 +168,7 @@ static const char *take(struct server *server, uint8_t kind, const char *body, s
 
 static bool needed_whole(uint8_t kind)
 {
-    return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS ||
-           kind == BE_COMMAND_COMPLETE;
+    return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS || kind == BE_COMMAND_COMPLETE;
 }
 
 /* Works off what was read; gives the bytes used, and why the server must be closed, or NULL. */

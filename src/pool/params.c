@@ -119,8 +119,7 @@ static struct params *intern(struct params_table *table, const char *const *valu
     struct wanted wanted = {table->n, values};
     uint64_t hash = hash_values(table->n, values);
     pthread_mutex_lock(&table->mutex);
-    struct params *set =
-        (struct params *)map_find(&table->sets, hash, same_values, &wanted);
+    struct params *set = (struct params *)map_find(&table->sets, hash, same_values, &wanted);
     if (set == NULL) {
         set = mem_new(sizeof *set + table->n * sizeof(char *));
         set->entry.hash = hash;

@@ -17,9 +17,9 @@
 #include "pool/server.h"
 
 enum {
-    SLACK_US = 4000,              /* how much longer a waiter of another worker must have waited */
-    CONNECT_AT_ONCE = 8,          /* attempts to connect under way in one pool */
-    RETRY_FIRST_US = 100000,      /* after a failed attempt; doubles with each one */
+    SLACK_US = 4000,         /* how much longer a waiter of another worker must have waited */
+    CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
+    RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
     UPKEEP_EVERY_US = 333000,
 };
 
@@ -597,7 +597,7 @@ static void on_upkeep(struct deadline *deadline, struct loop *loop)
     int64_t now_us = clock_now_us();
     struct part *part;
     TAILQ_FOREACH(part, &worker->parts, entry)
-        upkeep_part(part, now_us);
+    upkeep_part(part, now_us);
     deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
 }
 
@@ -618,7 +618,8 @@ void pool_worker_done(struct pool_worker *worker)
     struct part *part;
     worker->stopping = true;
     deadline_clear(worker->loop, &worker->upkeep);
-    TAILQ_FOREACH(part, &worker->parts, entry) {
+    TAILQ_FOREACH(part, &worker->parts, entry)
+    {
         part_close_all(part, NULL);
         deadline_clear(worker->loop, &part->retry);
     }
@@ -649,7 +650,8 @@ static void close_stale(struct part *part)
 void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
-    TAILQ_FOREACH(part, &worker->parts, entry) {
+    TAILQ_FOREACH(part, &worker->parts, entry)
+    {
         close_stale(part);
         if (worker->stopping || part->db == NULL || paused(part))
             close_idle(part, paused(part) ? "pause mode" : "database removed");
@@ -662,7 +664,8 @@ void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
     struct settings *old = worker->settings;
     struct part *part;
     worker->settings = settings;
-    TAILQ_FOREACH(part, &worker->parts, entry) {
+    TAILQ_FOREACH(part, &worker->parts, entry)
+    {
         uint64_t before = part->target;
         refresh(part);
         if (part->db == NULL || part->target != before) {

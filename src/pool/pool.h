@@ -40,7 +40,7 @@ struct database {
     atomic_int n_servers;   /* in being, in all its pools */
     atomic_bool paused;
     atomic_bool disabled;
-    atomic_uint epoch; /* counts RECONNECTs: servers of an earlier one are closed when free */
+    atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };
 
@@ -65,20 +65,20 @@ struct pool {
     bool forced_user;          /* it stands in the connection string */
     struct pool *next;         /* in pools->first, in order of creation; never changes */
 
-    atomic_int size;               /* servers in being, those being connected to included */
-    atomic_int limit;              /* pool_size; 0: unlimited */
-    atomic_int n_connecting;       /* of size: not yet logged in */
-    atomic_int waiting_workers;    /* workers whose slot has an oldest waiter */
-    atomic_int failures;           /* attempts to connect that failed since one succeeded */
-    _Atomic int64_t retry_at_us;   /* no new attempt before */
+    atomic_int size;             /* servers in being, those being connected to included */
+    atomic_int limit;            /* pool_size; 0: unlimited */
+    atomic_int n_connecting;     /* of size: not yet logged in */
+    atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
+    atomic_int failures;         /* attempts to connect that failed since one succeeded */
+    _Atomic int64_t retry_at_us; /* no new attempt before */
 
-    pthread_mutex_t mutex;      /* guards what follows */
-    struct welcome *welcome;    /* owned: what a server says at login; NULL before the first */
-    struct err failure;         /* of the last login that a server refused */
-    bool login_refused;         /* failure is valid and no login has succeeded since */
-    struct canon *canon;        /* owned list: see pool/canon.h */
+    pthread_mutex_t mutex;   /* guards what follows */
+    struct welcome *welcome; /* owned: what a server says at login; NULL before the first */
+    struct err failure;      /* of the last login that a server refused */
+    bool login_refused;      /* failure is valid and no login has succeeded since */
+    struct canon *canon;     /* owned list: see pool/canon.h */
     int n_canon;
-    struct scram_keys keys;     /* of a client that proved them */
+    struct scram_keys keys; /* of a client that proved them */
     bool has_keys;
 
     struct pool_slot *slots; /* owned: one for each worker */
@@ -117,7 +117,7 @@ struct part {
     struct server_list free;    /* about to be placed */
     struct waiter_list waiters; /* oldest first */
     int n_idle, n_others, n_waiting, n_connecting;
-    int n_clients; /* logged-in clients of this worker */
+    int n_clients;  /* logged-in clients of this worker */
     bool published; /* slot->oldest_us is set */
     bool placing;   /* somebody works through `free` */
     uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
@@ -172,7 +172,7 @@ void pools_stop(struct pools *pools); /* no more answers to look-ups; before loo
 void pools_free(struct pools *pools);
 
 struct database *pools_database(struct pools *pools, const char *name); /* makes it if need be */
-struct role *pools_role(struct pools *pools, const char *name); /* makes it if need be */
+struct role *pools_role(struct pools *pools, const char *name);         /* makes it if need be */
 struct pool *pools_get(struct pools *pools, const char *database, const char *user,
                        bool forced_user);
 /* For who looks at them all: the lists only grow, at their end. */

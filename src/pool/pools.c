@@ -85,8 +85,8 @@ static bool same_database(const struct map_entry *entry, const void *name)
 static struct database *get_database(struct pools *pools, const char *name)
 {
     uint64_t hash = hash_bytes(name, strlen(name));
-    struct database *database = (struct database *)map_find(&pools->database_by_name, hash,
-                                                            same_database, name);
+    struct database *database =
+        (struct database *)map_find(&pools->database_by_name, hash, same_database, name);
     if (database != NULL)
         return database;
     database = mem_new(sizeof *database);
@@ -115,8 +115,7 @@ struct role *pools_role(struct pools *pools, const char *name)
 {
     uint64_t hash = hash_bytes(name, strlen(name));
     pthread_mutex_lock(&pools->mutex);
-    struct role *role =
-        (struct role *)map_find(&pools->role_by_name, hash, same_role, name);
+    struct role *role = (struct role *)map_find(&pools->role_by_name, hash, same_role, name);
     if (role == NULL) {
         role = mem_new(sizeof *role);
         role->entry.hash = hash;
@@ -135,8 +134,7 @@ static bool same_pool(const struct map_entry *entry, const void *key)
 {
     const struct pool *pool = (const struct pool *)entry;
     const struct pool_name *name = key;
-    return strcmp(pool->database->name, name->database) == 0 &&
-           strcmp(pool->user, name->user) == 0;
+    return strcmp(pool->database->name, name->database) == 0 && strcmp(pool->user, name->user) == 0;
 }
 
 static struct pool *make_pool(struct pools *pools, const struct pool_name *name, uint64_t hash)

@@ -128,8 +128,7 @@ static bool is_lasting(const struct err *err)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
-    struct server *server =
-        (struct server *)((char *)deadline - offsetof(struct server, deadline));
+    struct server *server = (struct server *)((char *)deadline - offsetof(struct server, deadline));
     struct err err;
     if (!connecting(server)) {
         server_close(server, "client disconnect while server was not ready");
@@ -315,8 +314,8 @@ static enum login_state feed_login(struct server *server, const char *at, uint32
                                    struct err *err)
 {
     struct buf out = BUF_NONE;
-    enum login_state state = login_step(server->attempt->login, (uint8_t)at[0],
-                                        at + MESSAGE_HEADER, length - 4, &out, err);
+    enum login_state state = login_step(server->attempt->login, (uint8_t)at[0], at + MESSAGE_HEADER,
+                                        length - 4, &out, err);
     stream_write(&server->stream, out.data, out.len);
     if (out.data != NULL)
         mem_wipe(out.data, out.len);

@@ -41,7 +41,7 @@ enum server_state {
     SERVER_LEASED,
     SERVER_CLEANING,
     SERVER_CANCELED,
-    SERVER_FREE,   /* about to be given to somebody */
+    SERVER_FREE, /* about to be given to somebody */
     SERVER_MOVING,
     SERVER_CLOSED,
 };
@@ -53,15 +53,15 @@ struct server {
     void *client; /* borrowed: to whom it is lent */
     struct part *part;
     enum server_state state;
-    char txn;              /* as of the last ReadyForQuery */
-    uint8_t last_kind;     /* of the last message that a client was lent to see */
-    bool forward;          /* the message that streams goes to the client */
-    bool wanted_reset;     /* CLEANING: the reset query has not been sent yet */
-    bool resetting;        /* CLEANING: it has been sent */
+    char txn;               /* as of the last ReadyForQuery */
+    uint8_t last_kind;      /* of the last message that a client was lent to see */
+    bool forward;           /* the message that streams goes to the client */
+    bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
+    bool resetting;         /* CLEANING: it has been sent */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
-    uint32_t remain;       /* bytes of the message that streams still to come */
-    struct buf stash;      /* the beginning of a message that is needed whole */
-    struct params *params; /* counted: what its session is set to */
+    uint32_t remain;        /* bytes of the message that streams still to come */
+    struct buf stash;       /* the beginning of a message that is needed whole */
+    struct params *params;  /* counted: what its session is set to */
     struct statement_set prepared;
 
     TAILQ_ENTRY(server) entry;
@@ -76,7 +76,7 @@ struct server {
     int cancels;       /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
-    char *host; /* owned: as configured */
+    char *host;         /* owned: as configured */
     bool closing_asked; /* close_needed */
 };
 

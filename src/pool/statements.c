@@ -43,9 +43,9 @@ static bool same_body(const struct map_entry *entry, const void *key)
 static struct statement *make(struct statement_table *table, const struct body *body)
 {
     struct statement *statement = mem_new(sizeof *statement + body->len);
-    statement->name_len = (uint32_t)snprintf(statement->name, sizeof statement->name,
-                                             STATEMENT_PREFIX "%llu",
-                                             (unsigned long long)++table->last_id);
+    statement->name_len =
+        (uint32_t)snprintf(statement->name, sizeof statement->name, STATEMENT_PREFIX "%llu",
+                           (unsigned long long)++table->last_id);
     statement->len = body->len;
     memcpy(statement->body, body->ptr, body->len);
     return statement;
@@ -56,8 +56,7 @@ struct statement *statement_intern(struct statement_table *table, const char *bo
     struct body key = {body, len};
     uint64_t hash = hash_bytes(body, len);
     pthread_mutex_lock(&table->mutex);
-    struct statement *statement =
-        (struct statement *)map_find(&table->map, hash, same_body, &key);
+    struct statement *statement = (struct statement *)map_find(&table->map, hash, same_body, &key);
     if (statement == NULL) {
         statement = make(table, &key);
         statement->entry.hash = hash;

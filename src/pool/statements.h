@@ -44,8 +44,9 @@ size_t statement_table_count(struct statement_table *table);
  * reply has come; until then only messages of the same batch may rely on it. */
 struct statement_set {
     struct map map;
-    TAILQ_HEAD(prepared_list, prepared_here) lru; /* those that are there, least recently used first */
-    uint32_t count;                               /* of them */
+    TAILQ_HEAD(prepared_list, prepared_here)
+    lru;            /* those that are there, least recently used first */
+    uint32_t count; /* of them */
 };
 
 enum statement_presence {

@@ -28,6 +28,6 @@ void welcome_add(struct welcome *welcome, const char *name, const char *value);
 struct welcome *welcome_of(struct pool *pool);
 void welcome_replace(struct pool *pool, struct welcome *welcome); /* takes the reference over */
 void welcome_free(struct welcome *welcome); /* one that no pool ever had; accepts NULL */
-void welcome_unref(struct pool *pool, struct welcome *welcome);   /* accepts NULL */
+void welcome_unref(struct pool *pool, struct welcome *welcome); /* accepts NULL */
 
 #endif

@@ -106,8 +106,8 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
     return true;
 }
 
-static void finish_head(struct replies *replies, const struct replies_events *events,
-                        void *context, enum reply_outcome outcome)
+static void finish_head(struct replies *replies, const struct replies_events *events, void *context,
+                        enum reply_outcome outcome)
 {
     struct reply reply = pop(replies);
     settle(&reply, events, context, outcome);
@@ -179,8 +179,7 @@ static enum reply_verdict take_error(struct replies *replies, const struct repli
     if (replies->count == 0)
         return VERDICT_FORWARD; /* a dying server says why */
     const struct reply *head = at(replies, 0);
-    enum reply_verdict verdict =
-        head->action == REPLY_INJECT ? VERDICT_FORWARD : verdict_of(head);
+    enum reply_verdict verdict = head->action == REPLY_INJECT ? VERDICT_FORWARD : verdict_of(head);
     if (replies->copy_in)
         fail_copy_in(replies);
     if (!ends_in_ready(head->kind))
@@ -203,8 +202,7 @@ static bool allowed(uint8_t request, uint8_t kind, bool *ends)
         return kind == BE_READY_FOR_QUERY;
     case REPLY_DESCRIBE:
         *ends = kind != BE_PARAMETER_DESCRIPTION;
-        return kind == BE_PARAMETER_DESCRIPTION || kind == BE_ROW_DESCRIPTION ||
-               kind == BE_NO_DATA;
+        return kind == BE_PARAMETER_DESCRIPTION || kind == BE_ROW_DESCRIPTION || kind == BE_NO_DATA;
     case REPLY_FUNCTION:
         *ends = kind == BE_READY_FOR_QUERY;
         return *ends || kind == BE_FUNCTION_CALL_RESPONSE;

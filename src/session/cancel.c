@@ -57,7 +57,8 @@ static void deliver_back(struct mail *mail, struct loop *loop)
 {
     struct request *request = (struct request *)mail;
     struct client *client;
-    TAILQ_FOREACH(client, &request->proxy->workers[request->origin]->clients, entry) {
+    TAILQ_FOREACH(client, &request->proxy->workers[request->origin]->clients, entry)
+    {
         if (client->id == request->client_id) {
             client_close(client, NULL);
             break;
@@ -91,8 +92,7 @@ static void deliver(struct mail *mail, struct loop *loop)
         send_on(request);
         return;
     }
-    struct client *client =
-        (struct client *)((char *)entry - offsetof(struct client, by_key));
+    struct client *client = (struct client *)((char *)entry - offsetof(struct client, by_key));
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
         server_cancel(client->server, request->proxy->workers[request->origin]->loop,

@@ -97,8 +97,7 @@ void client_set_deadline(struct client *client)
     case CLIENT_STARTUP:
     case CLIENT_AUTH:
     case CLIENT_WELCOME:
-        set(client, DEADLINE_LOGIN,
-            after(client->connected_us, settings->client_login_timeout_us));
+        set(client, DEADLINE_LOGIN, after(client->connected_us, settings->client_login_timeout_us));
         break;
     case CLIENT_IDLE:
         set(client, DEADLINE_CLIENT_IDLE,
@@ -109,8 +108,7 @@ void client_set_deadline(struct client *client)
         break;
     case CLIENT_ACTIVE:
         set(client, DEADLINE_QUERY,
-            sooner(sooner(query_end_us(client), transaction_end_us(client)),
-                   idle_end_us(client)));
+            sooner(sooner(query_end_us(client), transaction_end_us(client)), idle_end_us(client)));
         break;
     case CLIENT_REFUSING:
     case CLIENT_CANCELING:
@@ -134,8 +132,7 @@ static void expire_active(struct client *client, struct err *err)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
-    struct client *client =
-        (struct client *)((char *)deadline - offsetof(struct client, deadline));
+    struct client *client = (struct client *)((char *)deadline - offsetof(struct client, deadline));
     struct err err = ERR_NONE;
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
@@ -237,8 +234,8 @@ void client_fail(struct client *client, const struct err *err)
         return;
     response_error(&out, "FATAL", err);
     /* In the middle of a message of the server's there is no place for one of ours. */
-    bool mid_message = client->server != NULL && client->server->remain > 0 &&
-                       client->server->forward;
+    bool mid_message =
+        client->server != NULL && client->server->remain > 0 && client->server->forward;
     if (!mid_message)
         stream_write(&client->stream, out.data, out.len);
     buf_done(&out);
@@ -252,8 +249,7 @@ void client_server_lost(struct client *client, const char *reason)
     struct server *server = client->server;
     struct err err;
     /* It has said why, or the stream cannot be mended: a second error would only confuse. */
-    bool silent = server->last_kind == BE_ERROR_RESPONSE ||
-                  (server->remain > 0 && server->forward);
+    bool silent = server->last_kind == BE_ERROR_RESPONSE || (server->remain > 0 && server->forward);
     server->stream.broken = true;
     if (silent) {
         client_close(client, reason);

@@ -62,21 +62,21 @@ struct client {
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
     uint32_t unnamed_batch;
-    struct buf stash;      /* the beginning of a message that is needed whole */
-    int64_t query_us;      /* when the present query came; 0: none is running */
-    int64_t xact_us;       /* when the transaction began; 0: none is open */
+    struct buf stash; /* the beginning of a message that is needed whole */
+    int64_t query_us; /* when the present query came; 0: none is running */
+    int64_t xact_us;  /* when the transaction began; 0: none is open */
 
     struct waiter waiter;
     TAILQ_ENTRY(client) entry;
-    struct map names;               /* prepared statements by the client's names */
-    struct statement *unnamed;      /* counted, or NULL: its unnamed statement, to send again */
-    struct map_entry by_key;        /* in worker->by_key, once logged in */
+    struct map names;          /* prepared statements by the client's names */
+    struct statement *unnamed; /* counted, or NULL: its unnamed statement, to send again */
+    struct map_entry by_key;   /* in worker->by_key, once logged in */
     uint8_t key[8];
     uint64_t id;
     int64_t connected_us, requested_us;
-    struct deadline deadline;       /* login, idle, wait or query: of the present state */
-    struct client_login *login;     /* owned; until IDLE */
-    struct err *refusal;            /* owned; while REFUSING */
+    struct deadline deadline;   /* login, idle, wait or query: of the present state */
+    struct client_login *login; /* owned; until IDLE */
+    struct err *refusal;        /* owned; while REFUSING */
     struct address address;
     struct mail mail;
     char *user; /* owned: as it logged in */
@@ -124,7 +124,7 @@ void refuse_read(struct client *client);
 /* startup.c */
 void startup_begin(struct client *client);
 void startup_read(struct client *client);
-void startup_granted(struct client *client); /* WELCOME: has a server now */
+void startup_granted(struct client *client);        /* WELCOME: has a server now */
 void startup_parameters_set(struct client *client); /* the server has taken them */
 void startup_free(struct client *client);
 

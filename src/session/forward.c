@@ -163,6 +163,15 @@ static enum step rewrite(struct client *client, const char *at, size_t left, siz
     return STEP_ON;
 }
 
+/* Messages of an ordinary size are sent whole: a client that stops in the middle of one does not hold
+ * a server for it, and one that vanishes leaves no half message behind. */
+static bool comes_whole(const char *at, size_t left)
+{
+    enum { ORDINARY = 16384 };
+    size_t total = 1 + (size_t)load_u32(at + 1);
+    return left < total && total <= ORDINARY && (uint8_t)at[0] != FE_COPY_DATA;
+}
+
 /* Has the server anything to do with this message?  While it skips to the next Sync it has not;
  * nor with what a client still sends of a COPY that has failed; and without a request under way
  * there is nothing to flush. */
@@ -185,6 +194,8 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
         *used = stream_on(client, at, left, true);
         return STEP_ON;
     }
+    if (comes_whole(at, left))
+        return STEP_MORE;
     if (!client->used)
         begin(client);
     if ((kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
@@ -282,8 +293,7 @@ void forward_read(struct client *client)
     enum { TURNS = 16 };
     bool from_stash = client->stalled;
     client->stalled = false;
-    for (int i = 0; i < TURNS && may_read(client) && (from_stash || client->stream.readable);
-         i++) {
+    for (int i = 0; i < TURNS && may_read(client) && (from_stash || client->stream.readable); i++) {
         if (!turn(client, from_stash))
             return;
         from_stash = false;

@@ -57,8 +57,7 @@ static struct name *find(const struct client *client, const char *text)
 {
     if (client->names.count == 0)
         return NULL;
-    return (struct name *)map_find(&client->names, hash_bytes(text, strlen(text)), same_name,
-                                   text);
+    return (struct name *)map_find(&client->names, hash_bytes(text, strlen(text)), same_name, text);
 }
 
 static struct name *get(struct client *client, const char *text)
@@ -162,7 +161,7 @@ void names_settled(struct client *client, const struct reply *reply, enum reply_
                              outcome == REPLY_DONE);
     if (outcome != REPLY_DONE)
         undo(client, note);
-    if (note->kind == NOTE_ERROR && outcome == REPLY_FAILED)
+    if (note->err != NULL && outcome == REPLY_FAILED)
         say_error(client, note->err);
     if (note->name != NULL) {
         note->name->pending--;
@@ -183,8 +182,8 @@ static struct batch *to_server(struct client *client)
 static void expect(struct client *client, enum reply_kind kind, enum reply_action action,
                    struct note *note)
 {
-    bool expected = replies_expect(&client->server->replies, &client_replies, client, kind, action,
-                                   note);
+    bool expected =
+        replies_expect(&client->server->replies, &client_replies, client, kind, action, note);
     assert(expected || note == NULL); /* nothing is rewritten while the server skips */
 }
 
@@ -247,12 +246,31 @@ static void prepare(struct client *client, enum note_kind kind, struct name *nam
     expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
 }
 
-/* A Bind of a statement that cannot exist: no client's Parse ever gets this name. */
-void names_expect_error(struct client *client, const struct err *err)
+static struct note *error_note(struct client *client, const struct err *err)
 {
-    static const char bind[] = "\0" STATEMENT_PREFIX "none\0\0\0\0\0\0";
     struct note *note = new_note(client, NOTE_ERROR, NULL, NULL);
     note->err = mem_dup(err, sizeof *err);
+    return note;
+}
+
+bool names_error_is_other(void *noted, const char *body, size_t len)
+{
+    struct note *note = noted;
+    struct err err;
+    const char *severity;
+    response_parse(body, len, &err, &severity);
+    if (strcmp(err.sqlstate, note->err->sqlstate) == 0)
+        return false;
+    mem_free(note->err);
+    note->err = NULL;
+    return true;
+}
+
+/* A Bind of a statement that cannot exist: no client's Parse ever gets this name. */
+static void expect_error(struct client *client, const struct err *err)
+{
+    static const char bind[] = "\0" STATEMENT_PREFIX "none\0\0\0\0\0\0";
+    struct note *note = error_note(client, err);
     send_header(client, FE_BIND, sizeof bind);
     batch_copy(to_server(client), bind, sizeof bind);
     expect(client, REPLY_BIND, REPLY_REPLACE, note);
@@ -272,13 +290,6 @@ static size_t present(const char *at, size_t left)
     return left < total ? left : total;
 }
 
-static void invalid_message(struct client *client)
-{
-    struct err err;
-    err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid string in message");
-    names_expect_error(client, &err);
-}
-
 static void no_such_statement(struct client *client, const char *text)
 {
     struct err err;
@@ -287,7 +298,7 @@ static void no_such_statement(struct client *client, const char *text)
                 "prepared statement \"%.200s\" does not exist", text);
     else
         err_set(&err, SQLSTATE_INVALID_STATEMENT_NAME, "unnamed prepared statement does not exist");
-    names_expect_error(client, &err);
+    expect_error(client, &err);
 }
 
 /* Parse of the unnamed statement goes through as it is, but we remember where it stands.  One that
@@ -302,9 +313,8 @@ static enum names_step parse_unnamed(struct client *client, const char *at, size
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     client->worker->unnamed_body =
-        left >= total
-            ? (struct slice){at + MESSAGE_HEADER + 1, total - MESSAGE_HEADER - 1}
-            : (struct slice){NULL, 0};
+        left >= total ? (struct slice){at + MESSAGE_HEADER + 1, total - MESSAGE_HEADER - 1}
+                      : (struct slice){NULL, 0};
     return NAMES_PASS;
 }
 
@@ -314,6 +324,26 @@ void names_keep_unnamed(struct client *client)
     if (body->ptr != NULL)
         client->unnamed = statement_intern(table_of(client), body->ptr, body->len);
     *body = (struct slice){NULL, 0};
+}
+
+/* PostgreSQL looks at the text first and at the name then: it gets the text under a name that it has. */
+static enum names_step duplicate(struct client *client, const struct name *name,
+                                 const struct reader *body)
+{
+    struct statement *taken = name->statement;
+    struct err err;
+    enum statement_presence there = presence(client, taken);
+    if (there == STATEMENT_UNCERTAIN)
+        return NAMES_STALL;
+    if (there == STATEMENT_ABSENT)
+        prepare(client, NOTE_INJECT, NULL, taken);
+    err_set(&err, SQLSTATE_DUPLICATE_STATEMENT, "prepared statement \"%.200s\" already exists",
+            name->text);
+    send_header(client, FE_PARSE, taken->name_len + 1 + reader_left(body));
+    batch_copy(to_server(client), taken->name, taken->name_len + 1);
+    batch_slice(to_server(client), body->pos, reader_left(body));
+    expect(client, REPLY_PARSE, REPLY_REPLACE, error_note(client, &err));
+    return NAMES_REWRITTEN;
 }
 
 static enum names_step add_name(struct client *client, const char *text,
@@ -344,20 +374,13 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
     *used = total;
     struct reader reader = reader_of(at + MESSAGE_HEADER, total - MESSAGE_HEADER);
     const char *text = read_cstr(&reader);
-    if (reader.bad) {
-        invalid_message(client);
-        return NAMES_DROP;
-    }
+    if (reader.bad)
+        return NAMES_PASS; /* for PostgreSQL to complain about */
     struct name *name = find(client, text);
     if (is_uncertain(client, name))
         return NAMES_STALL;
-    if (name != NULL && name->statement != NULL) {
-        struct err err;
-        err_set(&err, SQLSTATE_DUPLICATE_STATEMENT,
-                "prepared statement \"%.200s\" already exists", text);
-        names_expect_error(client, &err);
-        return NAMES_DROP;
-    }
+    if (name != NULL && name->statement != NULL)
+        return duplicate(client, name, &reader);
     struct statement *statement =
         statement_intern(table_of(client), reader.pos, reader_left(&reader));
     enum names_step step = add_name(client, text, statement);
@@ -417,12 +440,9 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
         return NAMES_MORE;
     *used = here;
     client->part->stats.binds++;
-    if (reader.bad) {
-        invalid_message(client);
-        return NAMES_DROP;
-    }
-    enum names_step step =
-        text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
+    if (reader.bad)
+        return NAMES_PASS; /* for PostgreSQL to complain about */
+    enum names_step step = text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
     size_t portal_len = strlen(portal) + 1;

@@ -19,6 +19,7 @@
 #ifndef SESSION_NAMES_H
 #define SESSION_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,9 +46,9 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
  * was prepared but not used yet. */
 void names_keep_unnamed(struct client *client);
 
-/* What the server should have failed with; err is copied. */
-struct err;
-void names_expect_error(struct client *client, const struct err *err);
+/* The server has failed a message that was sent to fail.  True: for another reason than ours, so the
+ * client gets the server's error.  note: of the reply at the head, whose action is REPLY_REPLACE. */
+bool names_error_is_other(void *note, const char *body, size_t len);
 
 /* A note in the reply queue says that these are our session parameters being set. */
 extern char names_parameters_note;

@@ -136,8 +136,8 @@ static void count_time(struct client *client, char txn)
 static enum step take_ready(struct server *server, struct client *client, char txn)
 {
     server->txn = txn;
-    enum step step = step_of(
-        replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
+    enum step step =
+        step_of(replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
     if (step != STEP_FORWARD)
         return step;
     count_time(client, txn);
@@ -162,11 +162,16 @@ static enum step take_error(struct server *server, struct client *client, const 
 {
     if (client->state == CLIENT_WELCOME)
         return refuse_login(client, body, len);
+    const struct reply *head = replies_head(&server->replies);
     bool setting = setting_parameters(server);
+    bool other = head != NULL && head->action == REPLY_REPLACE &&
+                 names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
-    enum step step = step_of(
-        replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
-    return setting ? STEP_BAD_SETTING : step;
+    enum step step =
+        step_of(replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
+    if (setting)
+        return STEP_BAD_SETTING;
+    return other ? STEP_FORWARD : step;
 }
 
 static enum step take(struct server *server, struct client *client, uint8_t kind, const char *body,
@@ -192,11 +197,20 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
     return step_of(replies_take(&server->replies, &client_replies, client, kind));
 }
 
-static bool needed_whole(const struct client *client, uint8_t kind)
+static bool needed_whole(const struct server *server, const struct client *client, uint8_t kind)
 {
-    return kind == BE_READY_FOR_QUERY || kind == BE_PARAMETER_STATUS ||
-           kind == BE_COMMAND_COMPLETE ||
-           (kind == BE_ERROR_RESPONSE && client->state == CLIENT_WELCOME);
+    const struct reply *head;
+    switch (kind) {
+    case BE_READY_FOR_QUERY:
+    case BE_PARAMETER_STATUS:
+    case BE_COMMAND_COMPLETE:
+        return true;
+    case BE_ERROR_RESPONSE:
+        head = replies_head(&server->replies);
+        return client->state == CLIENT_WELCOME || (head != NULL && head->action == REPLY_REPLACE);
+    default:
+        return false;
+    }
 }
 
 static void give(struct server *server, struct client *client, const char *bytes, size_t len)
@@ -229,7 +243,7 @@ static enum step relay(struct server *server, struct client *client, const char 
         uint8_t kind = (uint8_t)data[at];
         uint32_t length = load_u32(data + at + 1);
         size_t total = 1 + (size_t)length, here = left < total ? left : total;
-        bool whole = needed_whole(client, kind);
+        bool whole = needed_whole(server, client, kind);
         if (length < 4 || (whole && length > LIMIT_SERVER_SMALL)) {
             step = STEP_BROKEN;
             break;
@@ -278,8 +292,8 @@ static void end_badly(struct server *server, struct client *client, enum step st
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
     return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
-           replies_settled(&server->replies) && !server->replies.open &&
-           client->remain == 0 && server->remain == 0;
+           replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
+           server->remain == 0;
 }
 
 /* One read, and what it brought.  False: there is no pair any more. */

@@ -252,9 +252,8 @@ static bool enter_database(struct client *client, struct err *err)
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
-    if (!take_place(&role->n_clients,
-                    conf_max_user_client_connections(settings,
-                                                     conf_find_user(settings, client->user))))
+    if (!take_place(&role->n_clients, conf_max_user_client_connections(
+                                          settings, conf_find_user(settings, client->user))))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_user_client_connections)");
     client->role = role;
@@ -298,8 +297,8 @@ static void to_console(struct client *client)
     struct err err;
     size_t len = strlen(client->user);
     bool admin = conf_list_has(settings->admin_users, client->user, len);
-    bool stats = conf_list_has(settings->stats_users, client->user, len) ||
-                 settings->auth_type == AUTH_ANY;
+    bool stats =
+        conf_list_has(settings->stats_users, client->user, len) || settings->auth_type == AUTH_ANY;
     if (!admin && !stats) {
         err_set(&err, SQLSTATE_INVALID_AUTHORIZATION, "not allowed");
         client_fail(client, &err);
@@ -353,10 +352,10 @@ static void begin_auth(struct client *client)
         step(client, AUTH_OK, &out, &err);
         return;
     }
-    login->auth = client_auth_new(method_of(settings), client->user,
-                                  conf_find_secret(settings, client->user),
-                                  settings->scram_iterations, client->worker->proxy->mock_key,
-                                  client->worker->proxy->pools->scram_cache);
+    login->auth =
+        client_auth_new(method_of(settings), client->user, conf_find_secret(settings, client->user),
+                        settings->scram_iterations, client->worker->proxy->mock_key,
+                        client->worker->proxy->pools->scram_cache);
     enum auth_step first = client_auth_start(login->auth, &out, &err);
     step(client, first, &out, &err);
 }
@@ -407,8 +406,7 @@ static void add_host(struct client *client)
         return;
     int port = address_print(&client->address, address, sizeof address);
     char *old = client->login->raw[index];
-    client->login->raw[index] =
-        mem_printf("%s - %s:%d", old != NULL ? old : "app", address, port);
+    client->login->raw[index] = mem_printf("%s - %s:%d", old != NULL ? old : "app", address, port);
     mem_free(old);
 }
 

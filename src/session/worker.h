@@ -32,9 +32,9 @@ struct proxy {
     struct pools *pools;     /* owned by main */
     struct worker **workers; /* borrowed elements */
     unsigned n_workers;
-    uint8_t mock_key[32];         /* fixed at start */
-    atomic_int n_clients;         /* logged in or logging in, over all workers, consoles left out */
-    atomic_int shutdown;          /* enum shutdown_mode */
+    uint8_t mock_key[32]; /* fixed at start */
+    atomic_int n_clients; /* logged in or logging in, over all workers, consoles left out */
+    atomic_int shutdown;  /* enum shutdown_mode */
     /* Takes over a client that wants the admin console; called on a worker's thread. */
     void (*seat_console)(void *context, struct console_seat *seat);
     void *console_context;
@@ -46,13 +46,14 @@ struct worker {
     struct loop *loop;       /* owned */
     pthread_t thread;
     TAILQ_HEAD(client_list, client) clients;
-    struct map by_key;    /* logged-in clients by their cancel key */
-    atomic_int n_sockets; /* clients of any state; read by the others when they accept */
+    struct map by_key;       /* logged-in clients by their cancel key */
+    atomic_int n_sockets;    /* clients of any state; read by the others when they accept */
     bool has_query_timeouts; /* somebody's queries or transactions are timed */
-    int n_login;          /* of them: not logged in yet */
+    int n_login;             /* of them: not logged in yet */
     struct batch to_server, to_client; /* of the connection at work */
-    struct slice unnamed_body; /* in the input at work: an unnamed Parse that nothing has used yet */
-    struct listener *listeners;        /* owned array */
+    struct slice
+        unnamed_body; /* in the input at work: an unnamed Parse that nothing has used yet */
+    struct listener *listeners; /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
 };
