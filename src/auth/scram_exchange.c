@@ -295,7 +295,7 @@ static bool read_proof(struct reader *in, const char **unsigned_end, uint8_t *pr
                        struct err *err)
 {
     struct slice value = {NULL, 0};
-    char attribute;
+    char attribute = 0;
     do {
         *unsigned_end = in->pos - 1;
         if (!read_any_attribute(in, &attribute, &value, err))
