@@ -401,14 +401,3 @@ int64_t conf_client_idle_timeout_us(const struct settings *settings, const struc
     bool own = user != NULL && user->client_idle_timeout_us > 0;
     return own ? user->client_idle_timeout_us : settings->client_idle_timeout_us;
 }
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-bool conf_same_target(const struct conf_database *a, const struct conf_database *b)
-{
-    return a != NULL && b != NULL && a->port == b->port && same_text(a->dbname, b->dbname) &&
-           same_text(a->host, b->host) && same_text(a->user, b->user);
-}

@@ -108,8 +108,4 @@ int64_t conf_idle_transaction_timeout_us(const struct settings *settings,
 int64_t conf_transaction_timeout_us(const struct settings *settings, const struct conf_user *user);
 int64_t conf_client_idle_timeout_us(const struct settings *settings, const struct conf_user *user);
 
-/* Whether servers opened for a may serve b: the same place, database and user.  False if one is
- * NULL. */
-bool conf_same_target(const struct conf_database *a, const struct conf_database *b);
-
 #endif

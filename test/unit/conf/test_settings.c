@@ -379,30 +379,6 @@ static void a_limit_below_zero_is_none(void **state)
     settings_unref(settings);
 }
 
-static bool same_target(const char *a, const char *b)
-{
-    char *text = mem_printf("[pgbouncer]\n[databases]\na = %s\nb = %s\n", a, b);
-    struct settings *settings = load_clean(text);
-    bool same =
-        conf_same_target(conf_find_database(settings, "a"), conf_find_database(settings, "b"));
-    settings_unref(settings);
-    mem_free(text);
-    return same;
-}
-
-static void servers_are_recycled_when_the_target_changes(void **state)
-{
-    assert_true(same_target("dbname=x", "dbname=x"));
-    assert_true(same_target("dbname=x", "dbname=x pool_size=1 password=p timezone=UTC"));
-    assert_false(same_target("dbname=x", "dbname=y"));
-    assert_false(same_target("dbname=x", "dbname=x host=a"));
-    assert_false(same_target("dbname=x host=b", "dbname=x host=a"));
-    assert_false(same_target("dbname=x", "dbname=x port=1"));
-    assert_false(same_target("dbname=x", "dbname=x user=u"));
-    assert_false(same_target("", ""));
-    assert_false(conf_same_target(NULL, NULL));
-}
-
 static void an_auth_file_gives_the_secrets(void **state)
 {
     struct conf_report report;
@@ -581,7 +557,6 @@ int main(void)
         cmocka_unit_test(the_last_of_two_entries_counts),
         cmocka_unit_test(a_user_beats_a_database_beats_the_settings),
         cmocka_unit_test(a_limit_below_zero_is_none),
-        cmocka_unit_test(servers_are_recycled_when_the_target_changes),
         cmocka_unit_test(an_auth_file_gives_the_secrets),
         cmocka_unit_test(a_snapshot_lives_until_its_last_reference),
         cmocka_unit_test(set_gives_a_new_snapshot),
