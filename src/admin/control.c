@@ -116,6 +116,18 @@ static bool has_servers(struct control *control, struct database *database)
     return false;
 }
 
+/* The tag promises that no server is left; who resumes takes that from whoever still waits. */
+static void end_pause(struct request *request, bool resumed)
+{
+    struct err err;
+    if (!resumed) {
+        request_done(request, "PAUSE");
+        return;
+    }
+    err_set(&err, SQLSTATE_QUERY_CANCELED, "the pause was ended by RESUME");
+    request_fail(request, &err);
+}
+
 static void answer_pauses(struct control *control)
 {
     struct request *request, *next;
@@ -125,7 +137,7 @@ static void answer_pauses(struct control *control)
         if (!resumed && !request_is_orphan(request) && has_servers(control, request->database))
             continue;
         TAILQ_REMOVE(&control->pausing, request, entry);
-        request_done(request, "PAUSE");
+        end_pause(request, resumed);
     }
 }
 
@@ -272,7 +284,11 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 static void deliver_seat(struct mail *mail, struct loop *loop)
 {
     struct console_seat *seat = (struct console_seat *)mail;
-    session_open(seat->context, seat);
+    struct control *control = seat->context;
+    if (control->ended)
+        console_seat_free(seat);
+    else
+        session_open(control, seat);
 }
 
 /* On a worker's thread. */
@@ -318,10 +334,13 @@ void control_free(struct control *control)
 {
     if (control == NULL)
         return;
-    loop_drain(control->loop); /* answers of workers, and clients on their way */
+    control->ended = true;
+    /* Before the answers of the workers come: a session would go on to its next command and ask
+     * workers that are no more. */
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
-    answer_pauses(control); /* orphans now */
+    loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
+    answer_pauses(control);
     struct request *request;
     while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
         TAILQ_REMOVE(&control->closing, request, entry);

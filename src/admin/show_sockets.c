@@ -59,6 +59,8 @@ static const char *application_name(const struct worker *worker, const struct pa
 
 static const char *client_state(const struct client *client)
 {
+    if (client->waiter.since_us != 0)
+        return "waiting"; /* also at the end of its login */
     switch ((enum client_state)client->state) {
     case CLIENT_ACTIVE:
         return "active";
@@ -128,7 +130,7 @@ static void write_server(struct worker *worker, const struct server *server, str
                              .local = &server->local,
                              .connected_us = server->connected_us,
                              .requested_us = server->requested_us,
-                             .close_needed = server->closing_asked,
+                             .close_needed = part_is_stale(server->part, server),
                              .ptr = server,
                              .link = server->client,
                              .remote_pid = load_u32(server->key),

@@ -91,7 +91,7 @@ static uint64_t per(uint64_t amount, uint64_t count)
     return count > 0 ? amount / count : 0;
 }
 
-/* Counts are by second; times by what they are the times of. */
+/* All is by second, but for how long a transaction or query takes. */
 static struct part_stats average(const struct part_stats *now, const struct part_stats *before,
                                  int64_t period_us)
 {
@@ -104,7 +104,6 @@ static struct part_stats average(const struct part_stats *now, const struct part
     }
     result.xact_us = per(change.xact_us, change.xacts);
     result.query_us = per(change.query_us, change.queries);
-    result.wait_us = per(change.wait_us, change.server_assignments);
     return result;
 }
 

@@ -62,7 +62,8 @@ static void take_all(struct replies *replies, const char *kinds)
         assert_int_not_equal(take(replies, *kinds), VERDICT_BROKEN);
 }
 
-static bool expect(struct replies *replies, enum reply_kind kind, enum reply_action action, void *note)
+static bool expect(struct replies *replies, enum reply_kind kind, enum reply_action action,
+                   void *note)
 {
     return replies_expect(replies, &events, NULL, kind, action, note);
 }
@@ -91,8 +92,8 @@ static void a_reply_without_a_request_is_broken(void **state)
 
 static void a_wrong_reply_is_broken(void **state)
 {
-    static const char *const allowed[] = {"1", "2", "tTn", "DCIsTGHWcd", "3", "Z",
-                                          "DCIsTGHWcdZ", "VZ"};
+    static const char *const allowed[] = {"1", "2", "tTn",         "DCIsTGHWcd",
+                                          "3", "Z", "DCIsTGHWcdZ", "VZ"};
     for (int kind = REPLY_PARSE; kind <= REPLY_FUNCTION; kind++) {
         for (int byte = 1; byte < 256; byte++) {
             struct replies replies = {0};
