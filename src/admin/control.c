@@ -73,6 +73,13 @@ bool control_pause(struct control *control, struct database *database, struct er
     return true;
 }
 
+bool control_kill(struct control *control, struct database *database, struct err *err)
+{
+    if (atomic_load(pause_flag(control, database)))
+        return true;
+    return control_pause(control, database, err);
+}
+
 bool control_resume(struct control *control, struct database *database, struct err *err)
 {
     if (control_is_shutting_down(control))

@@ -67,6 +67,8 @@ void control_shutdown(struct control *control, enum shutdown_mode mode);
 void control_use(struct control *control, struct settings *settings);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
+/* As control_pause(), but it may be paused already. */
+bool control_kill(struct control *control, struct database *database, struct err *err);
 bool control_resume(struct control *control, struct database *database, struct err *err);
 void control_disable(struct control *control, struct database *database, bool disabled);
 /* Servers that are in being now are closed when they become free, and the welcome of the pools is

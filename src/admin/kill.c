@@ -117,7 +117,7 @@ void act_kill(struct request *request)
     struct control *control = request->control;
     struct err err;
     log_info("KILL '%s' command issued", request->command.argument);
-    if (!find_target(request, &err) || !control_pause(control, request->database, &err))
+    if (!find_target(request, &err) || !control_kill(control, request->database, &err))
         request_fail(request, &err);
     else
         survey_start(control->proxy, control->loop, kill_all, end_kill, request);

@@ -331,17 +331,24 @@ bool part_is_stale(const struct part *part, const struct server *server)
            server->epoch != part_epoch(part);
 }
 
+/* Why this part keeps no free servers at all now; NULL: it does. */
+static const char *reason_to_close_all(const struct part *part)
+{
+    if (part->worker->stopping)
+        return "server shutting down";
+    if (part->db == NULL)
+        return "database removed";
+    return paused(part) ? "pause mode" : NULL;
+}
+
 /* Why a free server is not kept; NULL: keep it. */
 static const char *reason_to_close(const struct part *part, const struct server *server)
 {
     const struct pool *pool = part->pool;
     int limit = atomic_load(&pool->limit);
-    if (part->worker->stopping)
-        return "server shutting down";
-    if (part->db == NULL)
-        return "database removed";
-    if (paused(part))
-        return "pause mode";
+    const char *reason = reason_to_close_all(part);
+    if (reason != NULL)
+        return reason;
     if (server->target != part->target)
         return "connect string changed";
     if (part_is_stale(part, server))
@@ -653,8 +660,9 @@ void pool_worker_review(struct pool_worker *worker)
     TAILQ_FOREACH(part, &worker->parts, entry)
     {
         close_stale(part);
-        if (worker->stopping || part->db == NULL || paused(part))
-            close_idle(part, paused(part) ? "pause mode" : "database removed");
+        const char *reason = reason_to_close_all(part);
+        if (reason != NULL)
+            close_idle(part, reason);
         hunt(part);
     }
 }

@@ -91,6 +91,7 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
     switch ((uint8_t)at[0]) {
     case FE_QUERY:
         start_query(client);
+        names_drop_unnamed(client);
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:

@@ -318,6 +318,14 @@ static enum names_step parse_unnamed(struct client *client, const char *at, size
     return NAMES_PASS;
 }
 
+void names_drop_unnamed(struct client *client)
+{
+    statement_unref(table_of(client), client->unnamed);
+    client->unnamed = NULL;
+    client->unnamed_here = false;
+    client->worker->unnamed_body = (struct slice){NULL, 0};
+}
+
 void names_keep_unnamed(struct client *client)
 {
     struct slice *body = &client->worker->unnamed_body;
@@ -502,10 +510,7 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
     if (step != NAMES_REWRITTEN)
         return step;
     if (text[0] == '\0') {
-        statement_unref(table_of(client), client->unnamed);
-        client->unnamed = NULL;
-        client->unnamed_here = false;
-        client->worker->unnamed_body = (struct slice){NULL, 0};
+        names_drop_unnamed(client);
         return NAMES_PASS;
     }
     struct name *name = find(client, text);

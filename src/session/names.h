@@ -46,6 +46,9 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
  * was prepared but not used yet. */
 void names_keep_unnamed(struct client *client);
 
+/* A simple query ends the unnamed statement, as it does in PostgreSQL. */
+void names_drop_unnamed(struct client *client);
+
 /* The server has failed a message that was sent to fail.  True: for another reason than ours, so the
  * client gets the server's error.  note: of the reply at the head, whose action is REPLY_REPLACE. */
 bool names_error_is_other(void *note, const char *body, size_t len);
