@@ -24,7 +24,7 @@ static const struct replies_events nobody = {.fake = ignore_fake, .settled = ign
 
 bool server_is_clean(const struct server *server)
 {
-    return server->txn == TXN_IDLE && replies_settled(&server->replies) &&
+    return server->txn == TXN_IDLE && replies_settled(&server->replies) && !server->replies.open &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
            !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 &&
            server->cancels == 0 && stream_pending(&server->stream) == 0 && !server->stream.broken;
@@ -89,6 +89,17 @@ void server_release(struct server *server)
     step(server);
 }
 
+/* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
+ * rolls that back when a client goes.  So first comes a Bind that fails. */
+static void fail_batch(struct server *server)
+{
+    static const char bind_and_sync[] = "B\0\0\0\x17\0" STATEMENT_PREFIX "none\0\0\0\0\0\0\0"
+                                        "S\0\0\0\4";
+    replies_expect(&server->replies, &nobody, NULL, REPLY_BIND, REPLY_SWALLOW, NULL);
+    replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
+    stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
+}
+
 void server_abandon(struct server *server, bool streaming)
 {
     begin(server);
@@ -99,12 +110,11 @@ void server_abandon(struct server *server, bool streaming)
     }
     deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
                  clock_now_us() + CLEAN_TIMEOUT_US);
-    if (!replies_settled(&server->replies)) {
-        server_cancel(server, NULL, NULL);
-        if (!replies_end_in_ready(&server->replies)) {
-            replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
-            stream_write(&server->stream, "S\0\0\0\4", 5);
-        }
+    if (!replies_settled(&server->replies) || server->replies.open) {
+        if (server->replies.count > 0)
+            server_cancel(server, NULL, NULL);
+        if (server->replies.open || server->replies.skipping)
+            fail_batch(server);
     }
     step(server);
 }

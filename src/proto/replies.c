@@ -49,13 +49,6 @@ static bool ends_in_ready(uint8_t kind)
     return kind == REPLY_SYNC || kind == REPLY_QUERY || kind == REPLY_FUNCTION;
 }
 
-bool replies_end_in_ready(const struct replies *replies)
-{
-    if (replies->skipping)
-        return false;
-    return replies->count == 0 || ends_in_ready(at(replies, replies->count - 1)->kind);
-}
-
 static void settle(const struct reply *reply, const struct replies_events *events, void *context,
                    enum reply_outcome outcome)
 {
@@ -97,7 +90,8 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
             return false;
         replies->skipping = false; /* the queue now ends where the server wakes up */
     }
-    replies->open = !ends_in_ready(kind);
+    if (kind != REPLY_COPY_END)
+        replies->open = !ends_in_ready(kind);
     if (replies->count == replies->cap)
         grow(replies);
     *at(replies, replies->count++) = (struct reply){.note = note, .kind = kind, .action = action};

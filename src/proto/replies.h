@@ -75,7 +75,7 @@ struct replies {
     uint32_t cap;       /* a power of two, or 0 */
     uint32_t head;
     uint32_t count;
-    bool open;      /* the last request was one that a Sync must follow */
+    bool open;      /* a Sync must follow: till then the server is in an implicit transaction */
     bool skipping;  /* the server ignores all but Sync */
     bool copy_in;   /* the server reads COPY data */
     bool copy_both; /* streaming replication: from here on nothing is counted, all is forwarded */
@@ -107,9 +107,6 @@ const struct reply *replies_head(const struct replies *replies);
 
 /* How many Syncs have not been answered yet. */
 uint32_t replies_count_syncs(const struct replies *replies);
-
-/* The last request was one that ends in a ReadyForQuery, or there was none. */
-bool replies_end_in_ready(const struct replies *replies);
 
 /* The client has gone: what it still expects is swallowed; all notes are settled as skipped,
  * newest first; fakes vanish. */

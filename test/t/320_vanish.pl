@@ -37,6 +37,8 @@ vanishes('in a failed transaction', sub { $_[0]->rows('begin'); eval { $_[0]->ro
 vanishes('in a query', sub { $_[0]->send(Wire::query('select pg_sleep(60)')) });
 vanishes('in a query of a transaction', sub { $_[0]->rows('begin'); $_[0]->send(Wire::query('select pg_sleep(60)')) });
 vanishes('in a batch without Sync', sub { $_[0]->send(Wire::parse('', 'select 1'), Wire::bind('', '', []), Wire::execute(''), $flush)->recv_until('C') });
+vanishes('after a write in a batch without Sync', sub { $_[0]->send(Wire::parse('', 'insert into t values (1)'), Wire::bind('', '', []), Wire::execute(''), $flush)->recv_until('C') });
+is($node->safe_psql('app', 'select count(*) from t'), 0, '... which is not committed by the next client');
 vanishes('in a batch that sleeps, without Sync', sub { $_[0]->send(Wire::parse('', 'select pg_sleep(60)'), Wire::bind('', '', []), Wire::execute('')) });
 vanishes('behind an error without Sync', sub { $_[0]->send(Wire::parse('', 'select 1/0'), Wire::bind('', '', []), Wire::execute(''), $flush)->recv_until('E') });
 vanishes('in the middle of a big result', sub { $_[0]->send(Wire::query('select repeat(\'x\', 1000) from generate_series(1, 1000000)'))->recv_until('D') });

@@ -200,6 +200,7 @@ static void a_copy_of_a_simple_query_fails_cleanly(void **state)
     take_all(&replies, "G");
     expect(&replies, REPLY_COPY_END, REPLY_FORWARD, NULL);
     expect(&replies, REPLY_QUERY, REPLY_FORWARD, NULL);
+    assert_false(replies.open);
     take_all(&replies, "EZCZ");
     assert_true(replies_settled(&replies));
     assert_false(replies.uncertain);
