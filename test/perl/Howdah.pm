@@ -185,7 +185,7 @@ sub ini_text
     my $text = '';
     for my $name (qw(databases users pgbouncer)) {
         my $keys = $section{$name};
-        $text .= "[$name]\n" . join('', map { "$_ = $keys->{$_}\n" } sort keys %$keys);
+        $text .= "[$name]\n" . join('', map { "$_ = $keys->{$_}\n" } grep { defined $keys->{$_} } sort keys %$keys);
     }
     return $text . ($self->{options}{extra} // '');
 }
