@@ -119,11 +119,11 @@ static void fail_attempt(struct server *server, const struct err *err, bool refu
     server_close(server, refused_login ? "login failed" : "connect failed");
 }
 
-/* Whether the server will say the same again: it is only starting, or all its slots are taken,
- * when it says so. */
+/* Whether the server will say the same again: not if it is only starting or shutting down, or if
+ * somebody has ended the backend (class 57P). */
 static bool is_lasting(const struct err *err)
 {
-    return strcmp(err->sqlstate, SQLSTATE_CANNOT_CONNECT_NOW) != 0;
+    return strncmp(err->sqlstate, "57P", 3) != 0;
 }
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)

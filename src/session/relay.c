@@ -157,11 +157,24 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
     return STEP_NO_LOGIN;
 }
 
+/* Is the client's transaction over, and everything answered? */
+static bool lease_is_over(const struct server *server, const struct client *client)
+{
+    return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
+           replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
+           server->remain == 0;
+}
+
 static enum step take_error(struct server *server, struct client *client, const char *body,
                             size_t len)
 {
     if (client->state == CLIENT_WELCOME)
         return refuse_login(client, body, len);
+    if (lease_is_over(server, client)) {
+        /* A server that dies right behind its last answer: that is nothing to the client. */
+        server->stream.broken = true;
+        return STEP_SWALLOW;
+    }
     const struct reply *head = replies_head(&server->replies);
     bool setting = setting_parameters(server);
     bool other = head != NULL && head->action == REPLY_REPLACE &&
@@ -286,14 +299,6 @@ static void end_badly(struct server *server, struct client *client, enum step st
         client_server_lost(client, "server has broken the protocol");
         break;
     }
-}
-
-/* Is the client's transaction over, and everything answered? */
-static bool lease_is_over(const struct server *server, const struct client *client)
-{
-    return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
-           replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
-           server->remain == 0;
 }
 
 /* One read, and what it brought.  False: there is no pair any more. */

@@ -23,6 +23,8 @@ static void on_settled(void *context, const struct reply *reply, enum reply_outc
 
 static const struct replies_events events = {on_fake, on_settled};
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct replies replies = {0};
