@@ -140,6 +140,7 @@ static void finish(struct client *client, const struct welcome *welcome)
     send_buf(client, &out);
     startup_free(client);
     client->part->stats.client_logins++;
+    client->stalled = client->stash.len > 0; /* it has not waited for its welcome */
     client_turn_idle(client);
 }
 
