@@ -52,12 +52,11 @@ static void count_stale(struct worker *worker, struct buf *answer, const void *c
     const struct part *part;
     const struct server *server;
     int count = 0;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         if (!concerns(request, part))
             continue;
-        TAILQ_FOREACH(server, &part->others, entry)
-        count += part_is_stale(part, server);
+        TAILQ_FOREACH (server, &part->others, entry)
+            count += part_is_stale(part, server);
     }
     buf_append(answer, &count, sizeof count);
 }
@@ -100,8 +99,7 @@ static void kill_all(struct worker *worker, struct buf *answer, const void *cont
         if (client->part != NULL && concerns(request, client->part))
             client_fail(client, &err);
     }
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         if (concerns(request, part))
             part_close_all(part, "database removed");
     }
@@ -132,8 +130,7 @@ static void kill_client(struct worker *worker, struct buf *answer, const void *c
     struct client *client;
     struct err err;
     int count = 0;
-    TAILQ_FOREACH(client, &worker->clients, entry)
-    {
+    TAILQ_FOREACH (client, &worker->clients, entry) {
         if (client->id != id)
             continue;
         err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");

@@ -26,8 +26,7 @@ static void count_servers(const struct part *part, struct pool_row *row)
 {
     const struct server *server;
     row->sv_idle = part->n_idle;
-    TAILQ_FOREACH(server, &part->others, entry)
-    {
+    TAILQ_FOREACH (server, &part->others, entry) {
         switch (server->state) {
         case SERVER_CONNECTING:
         case SERVER_LOGIN:
@@ -52,8 +51,7 @@ static void ask_pools(struct worker *worker, struct buf *answer, const void *con
 {
     const struct part *part;
     int64_t now_us = clock_now_us();
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         const struct waiter *oldest = TAILQ_FIRST(&part->waiters);
         struct pool_row row = {.pool = part->pool,
                                .mode = part->mode,
@@ -280,8 +278,7 @@ static void ask_counts(struct worker *worker, struct buf *answer, const void *co
     struct counts counts = {.login_clients = worker->n_login,
                             .used_clients = atomic_load(&worker->n_sockets) - worker->n_login};
     const struct part *part;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         counts.used_servers += part->n_idle + part->n_others;
     }
     buf_append(answer, &counts, sizeof counts);

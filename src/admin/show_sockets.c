@@ -77,8 +77,7 @@ static void ask_clients(struct worker *worker, struct buf *cells, const void *co
 {
     int64_t now_us = clock_now_us();
     const struct client *client;
-    TAILQ_FOREACH(client, &worker->clients, entry)
-    {
+    TAILQ_FOREACH (client, &worker->clients, entry) {
         struct address local;
         if (client->state < CLIENT_WELCOME)
             continue; /* not logged in: nothing is known of it yet */
@@ -144,12 +143,11 @@ static void ask_servers(struct worker *worker, struct buf *cells, const void *co
 {
     const struct part *part;
     const struct server *server;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
-        TAILQ_FOREACH(server, &part->idle, entry)
-        write_server(worker, server, cells);
-        TAILQ_FOREACH(server, &part->others, entry)
-        write_server(worker, server, cells);
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
+        TAILQ_FOREACH (server, &part->idle, entry)
+            write_server(worker, server, cells);
+        TAILQ_FOREACH (server, &part->others, entry)
+            write_server(worker, server, cells);
     }
 }
 
@@ -164,8 +162,7 @@ static void end_rows(void *context, struct buf *answers, size_t n_answers)
 static void write_consoles(struct request *request)
 {
     const struct session *session;
-    TAILQ_FOREACH(session, &request->control->sessions, entry)
-    {
+    TAILQ_FOREACH (session, &request->control->sessions, entry) {
         struct address local;
         socket_local(session->stream.fd, &local);
         struct socket_row row = {.type = "C",

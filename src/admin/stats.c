@@ -22,8 +22,7 @@ enum { COUNTERS = sizeof(struct part_stats) / sizeof(uint64_t) };
 void stats_ask(struct worker *worker, struct buf *out, const void *context)
 {
     struct part *part;
-    TAILQ_FOREACH(part, &worker->pool.parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         struct answer answer = {.name = part->pool->database->name, .stats = part->stats};
         buf_append(out, &answer, sizeof answer);
     }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static void flush(struct stream *stream)
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *stream = arg;
+    stream->heard = true;
     if (what & EV_CLOSED)
         stream->peer_closed = true;
     if (what & (EV_READ | EV_CLOSED))
@@ -156,6 +158,16 @@ void stream_write(struct stream *stream, const void *bytes, size_t len)
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = len};
     if (len > 0)
         stream_write_all(stream, &part, 1);
+}
+
+bool stream_look(struct stream *stream)
+{
+    struct pollfd look = {.fd = stream->fd};
+    if (poll(&look, 1, 0) <= 0 || (look.revents & (POLLERR | POLLHUP)) == 0)
+        return false;
+    stream->peer_closed = true;
+    stream->readable = true;
+    return true;
 }
 
 void stream_yield(struct stream *stream)

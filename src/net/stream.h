@@ -38,6 +38,7 @@ struct stream {
     bool readable;    /* an edge was seen and the kernel's buffer not yet found empty */
     bool peer_closed; /* the peer will send no more; what it has sent may still be unread */
     bool broken;      /* output failed: nobody reads it any more */
+    bool heard;       /* there was an event; for whoever looks for silent ones to clear */
 };
 
 /* Takes over a non-blocking socket.  connecting: its connect() is under way. */
@@ -60,6 +61,11 @@ ssize_t stream_fill(struct stream *stream, struct loop *loop, struct buf *stash,
                     size_t *len);
 /* Keeps what is behind the first `used` bytes of what stream_fill() gave. */
 void stream_keep(struct buf *stash, const char *data, size_t len, size_t used);
+
+/* Has the peer broken the connection?  A reset that comes together with data is not reported as an
+ * end by the event library, and the short read that follows hides it: whoever waits for a silent
+ * peer looks from time to time.  True: `peer_closed` and `readable` are set.  One system call. */
+bool stream_look(struct stream *stream);
 
 /* Asks for another `readable` after the other connections had their turn. */
 void stream_yield(struct stream *stream);

@@ -16,8 +16,10 @@
 enum { CANCEL_LONGEST_US = 10000000 }; /* where cancel_wait_timeout is off */
 
 struct cancel {
-    struct stream stream;  /* first: the events find us by it */
-    struct server *server; /* borrowed: not freed while it counts us */
+    struct stream stream;       /* first: the events find us by it */
+    TAILQ_ENTRY(cancel) entry;  /* in the worker's list */
+    struct pool_worker *worker; /* borrowed */
+    struct server *server;      /* borrowed: not freed while it counts us */
     struct loop *loop;
     uint64_t lease_no;
     struct deadline deadline;
@@ -37,6 +39,7 @@ static void end(struct cancel *cancel)
     if (server == NULL)
         return;
     cancel->server = NULL;
+    TAILQ_REMOVE(&cancel->worker->cancels, cancel, entry);
     deadline_clear(cancel->loop, &cancel->deadline);
     stream_close(&cancel->stream);
     cancel->mail.deliver = deliver_free;
@@ -113,6 +116,8 @@ bool cancel_send(struct server *server, struct loop *back, struct mail *then)
         settings->cancel_wait_timeout_us > 0 ? settings->cancel_wait_timeout_us : CANCEL_LONGEST_US;
     struct cancel *cancel = mem_new(sizeof *cancel);
     cancel->server = server;
+    cancel->worker = server->part->worker;
+    TAILQ_INSERT_TAIL(&cancel->worker->cancels, cancel, entry);
     cancel->loop = loop;
     cancel->lease_no = server->lease_no;
     cancel->back = back;
@@ -122,6 +127,12 @@ bool cancel_send(struct server *server, struct loop *back, struct mail *then)
     stream_open(&cancel->stream, loop, fd, true, &events);
     deadline_set(loop, &cancel->deadline, DEADLINE_CANCEL, clock_now_us() + most_us);
     return true;
+}
+
+void cancel_end_all(struct pool_worker *worker)
+{
+    while (!TAILQ_EMPTY(&worker->cancels))
+        end(TAILQ_FIRST(&worker->cancels));
 }
 
 void server_cancel(struct server *server, struct loop *back, struct mail *then)

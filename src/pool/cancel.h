@@ -16,10 +16,14 @@
 struct server;
 
 struct loop;
+struct pool_worker;
 struct mail;
 
 /* Sends it if the server still works for the same client when the connection is there.  False:
  * nothing was begun, and nobody will be told. */
 bool cancel_send(struct server *server, struct loop *back, struct mail *then);
+
+/* At the end of the worker: nobody waits for them any more. */
+void cancel_end_all(struct pool_worker *worker);
 
 #endif

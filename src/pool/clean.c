@@ -33,7 +33,8 @@ bool server_is_clean(const struct server *server)
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
 static bool step(struct server *server)
 {
-    if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0)
+    if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
+        stream_pending(&server->stream) > 0)
         return true;
     if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
         server_close(server, "client disconnect while server was not ready");
@@ -110,12 +111,22 @@ void server_abandon(struct server *server, bool streaming)
     }
     deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
                  clock_now_us() + CLEAN_TIMEOUT_US);
-    if (!replies_settled(&server->replies) || server->replies.open) {
-        if (server->replies.count > 0)
-            server_cancel(server, NULL, NULL);
-        if (server->replies.open || server->replies.skipping)
-            fail_batch(server);
+    if (server->replies.count > 0)
+        server_cancel(server, NULL, NULL);
+    if (server->replies.open || server->replies.skipping)
+        fail_batch(server);
+    step(server);
+}
+
+void server_finish(struct server *server)
+{
+    begin(server);
+    if (server->stream.broken || server->replies.copy_in || server->replies.copy_both) {
+        server_close(server, "client disconnect while server was not ready");
+        return;
     }
+    if (server->replies.open || server->replies.skipping)
+        fail_batch(server);
     step(server);
 }
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/cancel.h"
 #include "pool/server.h"
 
 enum {
@@ -584,10 +585,28 @@ void part_close_all(struct part *part, const char *reason)
         server_close(TAILQ_FIRST(&part->others), reason);
 }
 
+/* A peer that broke the connection unnoticed would never be heard of again: see stream_look(). */
+static void look_at_silent(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        bool heard = server->stream.heard;
+        server->stream.heard = false;
+        if (heard || server->stream.fd < 0 || server->state == SERVER_CONNECTING)
+            continue;
+        if (stream_look(&server->stream))
+            stream_yield(&server->stream);
+        else if (server->state == SERVER_LEASED)
+            part->worker->events->silent(server);
+    }
+}
+
 static void upkeep_part(struct part *part, int64_t now_us)
 {
     int64_t idle_us = part->worker->settings->server_idle_timeout_us;
     struct server *server, *next;
+    look_at_silent(part);
     for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
         if (part->db != NULL && too_old(part, server, now_us))
@@ -603,8 +622,8 @@ static void on_upkeep(struct deadline *deadline, struct loop *loop)
         (struct pool_worker *)((char *)deadline - offsetof(struct pool_worker, upkeep));
     int64_t now_us = clock_now_us();
     struct part *part;
-    TAILQ_FOREACH(part, &worker->parts, entry)
-    upkeep_part(part, now_us);
+    TAILQ_FOREACH (part, &worker->parts, entry)
+        upkeep_part(part, now_us);
     deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
 }
 
@@ -616,6 +635,7 @@ void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned 
     worker->settings = settings_ref(settings);
     worker->upkeep.expired = on_upkeep;
     TAILQ_INIT(&worker->parts);
+    TAILQ_INIT(&worker->cancels);
     pools->workers[index] = worker;
     deadline_set(loop, &worker->upkeep, DEADLINE_SERVER, clock_now_us() + UPKEEP_EVERY_US);
 }
@@ -625,11 +645,11 @@ void pool_worker_done(struct pool_worker *worker)
     struct part *part;
     worker->stopping = true;
     deadline_clear(worker->loop, &worker->upkeep);
-    TAILQ_FOREACH(part, &worker->parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->parts, entry) {
         part_close_all(part, NULL);
         deadline_clear(worker->loop, &part->retry);
     }
+    cancel_end_all(worker);
 }
 
 void pool_worker_free_parts(struct pool_worker *worker)
@@ -657,8 +677,7 @@ static void close_stale(struct part *part)
 void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
-    TAILQ_FOREACH(part, &worker->parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->parts, entry) {
         close_stale(part);
         const char *reason = reason_to_close_all(part);
         if (reason != NULL)
@@ -672,8 +691,7 @@ void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
     struct settings *old = worker->settings;
     struct part *part;
     worker->settings = settings;
-    TAILQ_FOREACH(part, &worker->parts, entry)
-    {
+    TAILQ_FOREACH (part, &worker->parts, entry) {
         uint64_t before = part->target;
         refresh(part);
         if (part->db == NULL || part->target != before) {

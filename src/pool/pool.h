@@ -27,6 +27,7 @@
 #include "net/loop.h"
 
 struct part;
+struct cancel;
 struct canon;
 struct pools;
 struct server;
@@ -133,6 +134,7 @@ struct pool_events {
     void (*refused)(struct pool_worker *worker, struct waiter *waiter, const struct err *err);
     void (*readable)(struct server *server); /* a leased server has input */
     void (*drained)(struct server *server);  /* a leased server took all our output */
+    void (*silent)(struct server *server);   /* a leased server has said nothing for a while */
 };
 
 struct pool_worker {
@@ -142,6 +144,7 @@ struct pool_worker {
     struct settings *settings;        /* counted */
     const struct pool_events *events; /* borrowed */
     TAILQ_HEAD(part_list, part) parts;
+    TAILQ_HEAD(cancel_list, cancel) cancels; /* cancel requests on their way */
     struct deadline upkeep; /* closes servers that have been idle, or in being, for too long */
     bool stopping;          /* no new servers; those that become free are closed */
 };

@@ -96,6 +96,10 @@ void server_release(struct server *server);
  * client's has been sent in part. */
 void server_abandon(struct server *server, bool streaming);
 
+/* The client has said good-bye behind its last request: that is done to its end, as PostgreSQL does,
+ * and the answer thrown away. */
+void server_finish(struct server *server);
+
 /* Asks PostgreSQL to cancel what the server does for its present client.  When that has been done,
  * or could not be, `then` is posted to `back`; both may be NULL. */
 void server_cancel(struct server *server, struct loop *back, struct mail *then);

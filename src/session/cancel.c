@@ -57,8 +57,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
 {
     struct request *request = (struct request *)mail;
     struct client *client;
-    TAILQ_FOREACH(client, &request->proxy->workers[request->origin]->clients, entry)
-    {
+    TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
         if (client->id == request->client_id) {
             client_close(client, NULL);
             break;

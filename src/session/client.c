@@ -186,7 +186,10 @@ static void leave_server(struct client *client)
         return;
     client->server = NULL;
     replies_abandon(&server->replies, &client_replies, client);
-    server_abandon(server, client->remain > 0 && !client->drop);
+    if (client->goodbye)
+        server_finish(server);
+    else
+        server_abandon(server, client->remain > 0 && !client->drop);
 }
 
 void client_detach(struct client *client)
@@ -357,10 +360,19 @@ static void on_server_drained(struct server *server)
         forward_read(client);
 }
 
+/* While a client waits for its answer it sends nothing: is it still there? */
+static void on_server_silent(struct server *server)
+{
+    struct client *client = server->client;
+    if (client != NULL && stream_look(&client->stream))
+        stream_yield(&client->stream);
+}
+
 const struct pool_events client_pool_events = {.granted = on_granted,
                                                .refused = on_refused,
                                                .readable = relay_read,
-                                               .drained = on_server_drained};
+                                               .drained = on_server_drained,
+                                               .silent = on_server_silent};
 
 /* ---- what the socket has to say ---- */
 
@@ -384,7 +396,7 @@ static void on_readable(struct stream *stream)
     case CLIENT_WELCOME:
     case CLIENT_WAITING:
         /* Not read before there is a server; but who has gone need not wait any more. */
-        if (stream->peer_closed)
+        if (stream->peer_closed || stream_look(stream))
             client_close(client, "client unexpected eof");
         break;
     case CLIENT_CANCELING:

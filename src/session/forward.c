@@ -278,6 +278,7 @@ static bool turn(struct client *client, bool from_stash)
     if (step == STEP_BAD) {
         client_fail(client, &err);
     } else if (step == STEP_END) {
+        client->goodbye = true;
         client_close(client, "client close request");
     } else if (got < 0) {
         client_close(client, "client unexpected eof");

@@ -101,7 +101,8 @@ static enum step take_parameter(struct server *server, struct client *client, co
     bool known = true;
     if (!server_take_parameter(server, body, len)) {
         params_unref(table, before);
-        return setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
+        return setting_parameters(server) || client->state == CLIENT_WELCOME ? STEP_SWALLOW
+                                                                             : STEP_FORWARD;
     }
     for (size_t i = 0; i < params_count(table); i++) {
         const char *name = params_name(table, i), *value = params_get(server->params, i);
@@ -116,6 +117,8 @@ static enum step take_parameter(struct server *server, struct client *client, co
         }
     }
     params_unref(table, before);
+    if (client->state == CLIENT_WELCOME)
+        return STEP_SWALLOW; /* its welcome, which is still to come, has the value */
     return known && setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
 }
 

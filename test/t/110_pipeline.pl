@@ -124,4 +124,4 @@ like(seen($q, 1, run_named(''), $sync), qr/26000/, q(the other cannot use it));
 is(seen($q, 1, Wire::parse('', 'select 4'), $sync), '1 Z(I)', '... but has its own');
 is(seen($p, 1, run_named(''), $sync), '2 D(3) C(SELECT 1) Z(I)', '... and each uses its own');
 
-done_testing();
+Howdah->finish;

@@ -100,4 +100,4 @@ cmp_ok($h2->rss_kb - $before, '<', 8_000, 'who does not read costs no memory') i
 is($busy->value('select 9'), '9', '... and disturbs nobody');
 is(scalar(grep { $_->[0] eq 'D' } $lazy->recv_until('Z')), 300_000, '... and gets all when it reads');
 
-done_testing();
+Howdah->finish;

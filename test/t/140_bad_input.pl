@@ -111,4 +111,4 @@ is($late->{M}, 'client_login_timeout', '... and are closed in time');
 $h->poll_until(sub { $h->fd_count <= $before + 5 }, 'all of them');
 undisturbed('the end of the half-open connections');
 
-done_testing();
+Howdah->finish;

@@ -68,4 +68,4 @@ $h->poll_until(sub { my ($p) = grep { $_->{database} eq 'app' } @{$h->show('pool
     'no server is kept by a cancel');
 is($a->value('select 6'), '6', 'the pool still works');
 
-done_testing();
+Howdah->finish;

@@ -83,4 +83,4 @@ $error = Wire::first_error(Wire->to($h)->try_login(user => 'app', database => 'a
 like($error->{M}, qr/^unsupported options startup parameter/, 'options: nothing else');
 is(client($h, application_name => 'y' x 100)->parameters->{application_name}, 'y' x 63, 'a name that is too long is cut as by the server');
 
-done_testing();
+Howdah->finish;

@@ -42,4 +42,4 @@ SKIP: {
 }
 is($h->is_alive ? 1 : 0, 1, 'howdah lives');
 
-done_testing();
+Howdah->finish;

@@ -63,4 +63,4 @@ $stay->rows('commit');
 is(Wire::types($_->recv_until('Z')), 'CZ', 'the others are served') for @waiting[3, 4];
 is($node->safe_psql('app', 'select count(*) from t'), 2, '... and only they');
 
-done_testing();
+Howdah->finish;

@@ -89,4 +89,4 @@ is("$error->{S} $error->{C}", 'FATAL 3D000', q(the server's refusal reaches the 
 $error = Wire::first_error(Wire->to($no)->try_login(user => 'app', database => 'nope'));
 like($error->{M}, qr/^server login has been failing, cached error: .*no_such_database.*\(server_login_retry\)$/, '... and the next one at once');
 
-done_testing();
+Howdah->finish;

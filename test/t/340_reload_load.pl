@@ -47,4 +47,4 @@ $databases{app} = "$server dbname=postgres";
 $h->reconfigure(databases => {%databases})->reload;
 $h->poll_until(sub { $clients[0]->value('select current_database()') eq 'postgres' }, 'a changed target is reached by those who are in');
 
-done_testing();
+Howdah->finish;
