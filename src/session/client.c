@@ -247,6 +247,17 @@ void client_fail(struct client *client, const struct err *err)
     client_close(client, err->message);
 }
 
+bool client_end_after_goodbye(struct client *client)
+{
+    const struct replies *replies = &client->server->replies;
+    /* Of a batch without Sync there are no answers: nothing makes the server send them. */
+    bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping;
+    if (!client->goodbye || answers_to_come || stream_pending(&client->stream) > 0)
+        return false;
+    client_close(client, "client close request");
+    return true;
+}
+
 void client_server_lost(struct client *client, const char *reason)
 {
     struct server *server = client->server;
@@ -411,7 +422,9 @@ static void on_readable(struct stream *stream)
 static void on_drained(struct stream *stream)
 {
     struct client *client = (struct client *)stream;
-    if (client->server != NULL && client->server->stream.readable)
+    if (client->server == NULL || (client->goodbye && client_end_after_goodbye(client)))
+        return;
+    if (client->server->stream.readable)
         relay_read(client->server);
 }
 

@@ -92,6 +92,10 @@ void client_close(struct client *client, const char *reason);
 /* Takes the client out of everything; its socket has been closed or given away. */
 void client_detach(struct client *client);
 
+/* A client that has said good-bye still gets the answers to what it sent before, as from PostgreSQL.
+ * True: it has got them, or there will be none, and is closed now. */
+bool client_end_after_goodbye(struct client *client);
+
 /* The client is ready for its next message: works off what is there, or waits for it. */
 void client_turn_idle(struct client *client);
 

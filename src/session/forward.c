@@ -250,7 +250,7 @@ static enum step forward(struct client *client, const char *data, size_t len, si
 static bool may_read(const struct client *client)
 {
     const struct server *server = client->server;
-    return client->state == CLIENT_ACTIVE && !client->stalled &&
+    return client->state == CLIENT_ACTIVE && !client->stalled && !client->goodbye &&
            stream_pending(&server->stream) == 0 &&
            server->replies.count < LIMIT_OUTSTANDING_REPLIES;
 }
@@ -279,7 +279,7 @@ static bool turn(struct client *client, bool from_stash)
         client_fail(client, &err);
     } else if (step == STEP_END) {
         client->goodbye = true;
-        client_close(client, "client close request");
+        return !client_end_after_goodbye(client);
     } else if (got < 0) {
         client_close(client, "client unexpected eof");
     } else if (server->stream.broken) {

@@ -327,6 +327,8 @@ static bool turn(struct server *server, struct client *client)
             return false;
         }
         return true;
+    } else if (client->goodbye) {
+        return !client_end_after_goodbye(client);
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {
