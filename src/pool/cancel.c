@@ -74,7 +74,8 @@ static void on_connected(struct stream *stream)
         return;
     stream->connecting = false;
     bool same = server->lease_no == cancel->lease_no &&
-                (server->state == SERVER_LEASED || server->state == SERVER_CLEANING);
+                (server->state == SERVER_LEASED || server->state == SERVER_CLEANING ||
+                 server->state == SERVER_CLOSED); /* nobody gets a closed one any more */
     if (!same || socket_error(stream->fd) != 0) {
         end(cancel);
         return;

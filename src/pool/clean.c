@@ -36,9 +36,12 @@ static bool step(struct server *server)
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
         stream_pending(&server->stream) > 0)
         return true;
+    server->hurry = false;
     if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
         server_close(server, "client disconnect while server was not ready");
         return false;
+    } else if (server->cancels > 0) {
+        server->state = SERVER_CANCELED; /* the signal must not hit what we send now */
     } else if (server->txn != TXN_IDLE) {
         server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
     } else if (server->wanted_deallocate) {
@@ -49,8 +52,6 @@ static bool step(struct server *server)
         server->resetting = true;
         server_send_query(server, server->part->worker->settings->server_reset_query, REPLY_SWALLOW,
                           &nobody, NULL, NULL);
-    } else if (server->cancels > 0) {
-        server->state = SERVER_CANCELED;
     } else {
         server->resetting = false;
         deadline_clear(server->part->worker->loop, &server->deadline);
@@ -72,6 +73,7 @@ static void begin(struct server *server)
     server->client = NULL;
     server->lease_no++;
     server->forward = false;
+    server->hurry = false;
     server->wanted_reset = needs_reset(server);
     server->state = SERVER_CLEANING;
 }
@@ -111,7 +113,8 @@ void server_abandon(struct server *server, bool streaming)
     }
     deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
                  clock_now_us() + CLEAN_TIMEOUT_US);
-    if (server->replies.count > 0)
+    server->hurry = server->replies.count > 0;
+    if (server->hurry)
         server_cancel(server, NULL, NULL);
     if (server->replies.open || server->replies.skipping)
         fail_batch(server);

@@ -599,6 +599,8 @@ static void look_at_silent(struct part *part)
             stream_yield(&server->stream);
         else if (server->state == SERVER_LEASED)
             part->worker->events->silent(server);
+        else if (server->state == SERVER_CLEANING && server->hurry)
+            server_cancel(server, NULL, NULL); /* the first may have come before the statement */
     }
 }
 

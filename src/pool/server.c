@@ -89,6 +89,9 @@ void server_close(struct server *server, const char *reason)
     if (reason != NULL && part->worker->settings->log_disconnections)
         server_log(server, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - server->connected_us) / 1000000));
+    /* PostgreSQL does not look whether anybody still waits for a statement. */
+    if (server->replies.count > 0 && !server->stream.peer_closed && !part->worker->stopping)
+        server_cancel(server, NULL, NULL);
     if (server->stream.fd >= 0 && !was_connecting && !server->stream.peer_closed &&
         server->stream.out.len == 0)
         stream_write(&server->stream, "X\0\0\0\4", 5);

@@ -56,6 +56,7 @@ struct server {
     char txn;               /* as of the last ReadyForQuery */
     uint8_t last_kind;      /* of the last message that a client was lent to see */
     bool forward;           /* the message that streams goes to the client */
+    bool hurry;             /* CLEANING: what its client has left running is cancelled */
     bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
     bool resetting;         /* CLEANING: it has been sent */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */

@@ -103,7 +103,7 @@ for my $case (
         isnt($status, 0, "RELOAD fails for $name");
         like($output, qr/RELOAD failed/, '... and says so');
     }
-    $h->wait_for_log(qr/no_such_setting|pool_mode|what is this|syntax|parse|line/, $position);
+    $h->wait_for_log(qr/no_such_setting|pool_mode|what is this|syntax|\.ini:\d+/, $position);
     is($h->safe_psql('app', 'select 6'), '6', '... clients go on');
     is($other->value('select 7'), '7', '... also those that were there');
   SKIP: {
