@@ -102,8 +102,8 @@ is((map { Wire::data_row($_->[1]) } grep { $_->[0] eq 'D' } $one->recv_until('Z'
 # Many half-open connections
 
 my $before = $h->fd_count;
-my @open = map { my $w = Wire->to($h); $w->raw(substr($startup, 0, $_ % 9)); $w } 1 .. 1000;
-undisturbed('1,000 half-open connections');
+my @open = map { my $w = Wire->to($h); $w->raw(substr($startup, 0, $_ % 9)); $w } 1 .. 2000;
+undisturbed('2,000 half-open connections');
 my $rss = $h->rss_kb;
 cmp_ok($rss, '<', 400_000, '... in bounded memory') if !$ENV{SANITIZE};
 my $late = last_error($open[-1]);
