@@ -23,6 +23,7 @@
 #include "conf/report.h"
 #include "conf/sample.h"
 #include "conf/settings.h"
+#include "session/listen.h"
 #include "session/worker.h"
 
 enum { WORKERS_MAX = 64 };
@@ -222,7 +223,7 @@ static void raise_limits(void)
 
 static void *run_worker(void *arg)
 {
-    worker_run(arg);
+    loop_run(((struct worker *)arg)->loop);
     return NULL;
 }
 
@@ -232,7 +233,7 @@ static void open_workers(struct proxy *proxy, struct settings *settings)
     for (unsigned i = 0; i < proxy->n_workers; i++)
         proxy->workers[i] = worker_new(proxy, i, settings);
     for (unsigned i = 0; i < proxy->n_workers; i++) {
-        if (!worker_listen(proxy->workers[i], &err))
+        if (!listen_open(proxy->workers[i], &err))
             die(err.message, NULL);
     }
 }

@@ -77,16 +77,17 @@ void act_set(struct request *request)
     survey_start(control->proxy, control->loop, NULL, end_set, request);
 }
 
-/* The database that the command names: one that is configured, or that is in use. */
-static bool find_database(struct request *request, struct database **database, struct err *err)
+bool request_find_database(struct request *request, struct err *err)
 {
     const char *name = request->command.argument;
     struct control *control = request->control;
+    if (name[0] == '\0')
+        return true;
     if (console_is_name(name))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "cannot do this with the admin database");
     if (conf_database_for(control->settings, name) == NULL)
         return err_set(err, SQLSTATE_INVALID_CATALOG_NAME, "no such database: %s", name);
-    *database = pools_database(control->proxy->pools, name);
+    request->database = pools_database(control->proxy->pools, name);
     return true;
 }
 
@@ -94,10 +95,8 @@ void act_pause(struct request *request)
 {
     struct control *control = request->control;
     struct err err;
-    bool all = request->command.argument[0] == '\0';
     log_info("PAUSE '%s' command issued", request->command.argument);
-    if ((!all && !find_database(request, &request->database, &err)) ||
-        !control_pause(control, request->database, &err))
+    if (!request_find_database(request, &err) || !control_pause(control, request->database, &err))
         request_fail(request, &err);
     else
         control_wait_paused(control, request);
@@ -106,9 +105,8 @@ void act_pause(struct request *request)
 void act_resume(struct request *request)
 {
     struct err err;
-    bool all = request->command.argument[0] == '\0';
     log_info("RESUME '%s' command issued", request->command.argument);
-    if ((!all && !find_database(request, &request->database, &err)) ||
+    if (!request_find_database(request, &err) ||
         !control_resume(request->control, request->database, &err))
         request_fail(request, &err);
     else
@@ -118,12 +116,11 @@ void act_resume(struct request *request)
 static void set_disabled(struct request *request, bool disabled)
 {
     struct err err;
-    struct database *database = NULL;
-    if (!find_database(request, &database, &err)) {
+    if (!request_find_database(request, &err)) {
         request_fail(request, &err);
         return;
     }
-    control_disable(request->control, database, disabled);
+    control_disable(request->control, request->database, disabled);
     request_done(request, request->command.verb->name);
 }
 
@@ -163,9 +160,8 @@ void act_shutdown(struct request *request)
 void act_reconnect(struct request *request)
 {
     struct err err;
-    bool all = request->command.argument[0] == '\0';
     log_info("RECONNECT '%s' command issued", request->command.argument);
-    if (!all && !find_database(request, &request->database, &err)) {
+    if (!request_find_database(request, &err)) {
         request_fail(request, &err);
         return;
     }

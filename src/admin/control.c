@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "admin/session.h"
+#include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -205,7 +206,7 @@ static bool has_drained(struct control *control)
 
 static void on_poll(struct deadline *deadline, struct loop *loop)
 {
-    struct control *control = (struct control *)((char *)deadline - offsetof(struct control, poll));
+    struct control *control = CONTAINER_OF(deadline, struct control, poll);
     answer_pauses(control);
     ask_again(control);
     if (control->draining && has_drained(control)) {

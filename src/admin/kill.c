@@ -29,21 +29,6 @@ static bool concerns(const struct request *request, const struct part *part)
     return request->database == NULL || part->pool->database == request->database;
 }
 
-/* The command's database, or all of them. */
-static bool find_target(struct request *request, struct err *err)
-{
-    struct control *control = request->control;
-    const char *name = request->command.argument;
-    if (name[0] == '\0')
-        return true;
-    if (console_is_name(name))
-        return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "cannot do this with the admin database");
-    if (conf_database_for(control->settings, name) == NULL)
-        return err_set(err, SQLSTATE_INVALID_CATALOG_NAME, "no such database: %s", name);
-    request->database = pools_database(control->proxy->pools, name);
-    return true;
-}
-
 /* ---- WAIT_CLOSE ---- */
 
 static void count_stale(struct worker *worker, struct buf *answer, const void *context)
@@ -79,7 +64,7 @@ void wait_close_ask(struct request *request)
 void act_wait_close(struct request *request)
 {
     struct err err;
-    if (!find_target(request, &err))
+    if (!request_find_database(request, &err))
         request_fail(request, &err);
     else
         wait_close_ask(request);
@@ -115,7 +100,7 @@ void act_kill(struct request *request)
     struct control *control = request->control;
     struct err err;
     log_info("KILL '%s' command issued", request->command.argument);
-    if (!find_target(request, &err) || !control_kill(control, request->database, &err))
+    if (!request_find_database(request, &err) || !control_kill(control, request->database, &err))
         request_fail(request, &err);
     else
         survey_start(control->proxy, control->loop, kill_all, end_kill, request);

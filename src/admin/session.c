@@ -2,18 +2,19 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "admin/control.h"
 #include "admin/portals.h"
+#include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "conf/settings.h"
+#include "net/peerlog.h"
 #include "proto/build.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -34,14 +35,15 @@ static void session_log(const struct session *session, const char *format, ...)
 
 static void session_log(const struct session *session, const char *format, ...)
 {
-    char text[512], address[80];
+    struct peer peer = {.kind = 'C',
+                        .ptr = session,
+                        .database = "pgbouncer",
+                        .user = session->user,
+                        .address = &session->address};
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    peer_log(&peer, LOG_INFO, format, args);
     va_end(args);
-    int port = address_print(&session->address, address, sizeof address);
-    log_info("C-%p: pgbouncer/%s@%s:%d %s", (const void *)session, session->user, address, port,
-             text);
 }
 
 /* ---- output ---- */
@@ -557,7 +559,7 @@ void session_open(struct control *control, struct console_seat *seat)
 
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
-    struct session *session = (struct session *)((char *)mail - offsetof(struct session, mail));
+    struct session *session = CONTAINER_OF(mail, struct session, mail);
     portals_free(session->portals);
     buf_done(&session->input);
     buf_done(&session->output);

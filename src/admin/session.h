@@ -74,6 +74,9 @@ void request_done(struct request *request, const char *tag);
 void request_fail(struct request *request, const struct err *err);
 /* For a handler that has to wait: then nobody may be left to hear the answer. */
 bool request_is_orphan(const struct request *request);
+/* The database that the command names, one that is configured or in use, into request->database;
+ * no name: all, NULL. */
+bool request_find_database(struct request *request, struct err *err);
 void request_notice(struct request *request, const char *message, const char *detail);
 
 #endif

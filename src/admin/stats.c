@@ -5,6 +5,7 @@
 
 #include "admin/control.h"
 #include "admin/survey.h"
+#include "base/container.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -146,8 +147,7 @@ static void end_period(void *context, struct buf *answers, size_t n_answers)
 
 static void on_period(struct deadline *deadline, struct loop *loop)
 {
-    struct control *control =
-        (struct control *)((char *)deadline - offsetof(struct control, stats.deadline));
+    struct control *control = CONTAINER_OF(deadline, struct control, stats.deadline);
     survey_start(control->proxy, loop, stats_ask, end_period, control);
     deadline_set(loop, deadline, DEADLINE_OTHER, clock_now_us() + control->stats.period_us);
 }

@@ -1,5 +1,6 @@
 #include "pool/cancel.h"
 
+#include "base/container.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -30,7 +31,7 @@ struct cancel {
 
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
-    mem_free((char *)mail - offsetof(struct cancel, mail));
+    mem_free(CONTAINER_OF(mail, struct cancel, mail));
 }
 
 static void end(struct cancel *cancel)
@@ -55,7 +56,7 @@ static void end(struct cancel *cancel)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
-    struct cancel *cancel = (struct cancel *)((char *)deadline - offsetof(struct cancel, deadline));
+    struct cancel *cancel = CONTAINER_OF(deadline, struct cancel, deadline);
     /* Nobody knows whether the signal will still come: the server must not meet another client. */
     struct server *server = cancel->server;
     if (server->state == SERVER_CANCELED)

@@ -122,14 +122,16 @@ static const struct transition {
     bool (*action)(struct server_login *login, const struct message *msg, struct buf *out,
                    struct err *err);
 } transitions[] = {
-    {LOGIN_AUTHENTICATING, BE_AUTHENTICATION, LOGIN_AUTHENTICATING, answer},
-    {LOGIN_AUTHENTICATING, BE_ERROR_RESPONSE, LOGIN_FAILED, refuse},
-    {LOGIN_AUTHENTICATING, BE_NOTICE_RESPONSE, LOGIN_AUTHENTICATING, notice},
-    {LOGIN_STARTING, BE_PARAMETER_STATUS, LOGIN_STARTING, parameter},
-    {LOGIN_STARTING, BE_BACKEND_KEY_DATA, LOGIN_STARTING, key_data},
-    {LOGIN_STARTING, BE_NOTICE_RESPONSE, LOGIN_STARTING, notice},
-    {LOGIN_STARTING, BE_ERROR_RESPONSE, LOGIN_FAILED, refuse},
-    {LOGIN_STARTING, BE_READY_FOR_QUERY, LOGIN_DONE, ready},
+    /* clang-format off */
+    {LOGIN_AUTHENTICATING, BE_AUTHENTICATION,   LOGIN_AUTHENTICATING, answer},
+    {LOGIN_AUTHENTICATING, BE_ERROR_RESPONSE,   LOGIN_FAILED,         refuse},
+    {LOGIN_AUTHENTICATING, BE_NOTICE_RESPONSE,  LOGIN_AUTHENTICATING, notice},
+    {LOGIN_STARTING,       BE_PARAMETER_STATUS, LOGIN_STARTING,       parameter},
+    {LOGIN_STARTING,       BE_BACKEND_KEY_DATA, LOGIN_STARTING,       key_data},
+    {LOGIN_STARTING,       BE_NOTICE_RESPONSE,  LOGIN_STARTING,       notice},
+    {LOGIN_STARTING,       BE_ERROR_RESPONSE,   LOGIN_FAILED,         refuse},
+    {LOGIN_STARTING,       BE_READY_FOR_QUERY,  LOGIN_DONE,           ready},
+    /* clang-format on */
 };
 
 static const struct transition *find_row(enum login_state from, uint8_t on)

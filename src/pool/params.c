@@ -139,16 +139,6 @@ struct params *params_empty(struct params_table *table)
     return intern(table, values);
 }
 
-struct params *params_with(struct params_table *table, struct params *from, size_t i,
-                           const char *value)
-{
-    const char *values[PARAMS_MAX];
-    for (size_t k = 0; k < table->n; k++)
-        values[k] = from->values[k];
-    values[i] = value;
-    return intern(table, values);
-}
-
 struct params *params_ref(struct params_table *table, struct params *params)
 {
     pthread_mutex_lock(&table->mutex);
@@ -171,6 +161,17 @@ void params_unref(struct params_table *table, struct params *params)
     for (size_t i = 0; i < params->n; i++)
         mem_free(params->values[i]);
     mem_free(params);
+}
+
+void params_set(struct params_table *table, struct params **params, size_t i, const char *value)
+{
+    const char *values[PARAMS_MAX];
+    struct params *old = *params;
+    for (size_t k = 0; k < table->n; k++)
+        values[k] = old->values[k];
+    values[i] = value;
+    *params = intern(table, values);
+    params_unref(table, old);
 }
 
 void params_quote(struct buf *sql, const char *value)

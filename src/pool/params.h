@@ -29,11 +29,10 @@ size_t params_count(const struct params_table *table);
 const char *params_name(const struct params_table *table, size_t i);
 int params_index(const struct params_table *table, const char *name); /* -1: not followed */
 
-/* The set without values.  All three return a counted reference; `with` and `ref` leave the one
- * that they were given alone. */
+/* The set without values; a counted reference, as from params_ref(). */
 struct params *params_empty(struct params_table *table);
-struct params *params_with(struct params_table *table, struct params *from, size_t i,
-                           const char *value);
+/* Replaces the counted reference *params by one to the set with this value. */
+void params_set(struct params_table *table, struct params **params, size_t i, const char *value);
 struct params *params_ref(struct params_table *table, struct params *params);
 void params_unref(struct params_table *table, struct params *params); /* accepts NULL */
 

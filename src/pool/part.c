@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/container.h"
+#include "base/count.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -77,7 +79,7 @@ static int longest_elsewhere(const struct part *part, int64_t *since_us)
 struct part_mail {
     struct mail mail;
     struct pool *pool;
-    unsigned from;
+    unsigned to, from; /* indices of workers */
 };
 
 static void hunt(struct part *part);
@@ -89,26 +91,20 @@ static void post_to(struct pool *pool, unsigned to, unsigned from,
     struct part_mail *mail = mem_new(sizeof *mail);
     mail->mail.deliver = deliver;
     mail->pool = pool;
+    mail->to = to;
     mail->from = from;
     loop_post(pool->pools->workers[to]->loop, &mail->mail);
 }
 
-/* The worker of a mail is the one whose loop delivers it. */
-static struct part *part_of_mail(const struct part_mail *mail, const struct loop *loop)
+static struct part *part_of_mail(const struct part_mail *mail)
 {
-    const struct pools *pools = mail->pool->pools;
-    for (unsigned i = 0; i < pools->n_workers; i++) {
-        if (pools->workers[i]->loop == loop)
-            return part_get(pools->workers[i], mail->pool);
-    }
-    assert(!"a mail for no worker");
-    return NULL;
+    return part_get(mail->pool->pools->workers[mail->to], mail->pool);
 }
 
 static void deliver_answer(struct mail *mail, struct loop *loop)
 {
     struct part_mail *answer = (struct part_mail *)mail;
-    struct part *part = part_of_mail(answer, loop);
+    struct part *part = part_of_mail(answer);
     part->asked &= ~(UINT64_C(1) << (answer->from % 64));
     mem_free(answer);
     hunt(part);
@@ -117,7 +113,7 @@ static void deliver_answer(struct mail *mail, struct loop *loop)
 static void deliver_want(struct mail *mail, struct loop *loop)
 {
     struct part_mail *want = (struct part_mail *)mail;
-    struct part *part = part_of_mail(want, loop);
+    struct part *part = part_of_mail(want);
     unsigned to = want->from;
     mem_free(want);
     if (part->n_waiting == 0)
@@ -128,7 +124,7 @@ static void deliver_want(struct mail *mail, struct loop *loop)
 static void deliver_room(struct mail *mail, struct loop *loop)
 {
     struct part_mail *room = (struct part_mail *)mail;
-    struct part *part = part_of_mail(room, loop);
+    struct part *part = part_of_mail(room);
     mem_free(room);
     hunt(part);
 }
@@ -168,25 +164,14 @@ static bool may_open(const struct part *part)
     return part->db != NULL && !part->worker->stopping && !paused(part);
 }
 
-/* Counts one up unless that would pass the limit; 0: no limit. */
-static bool take_place(atomic_int *count, int limit)
-{
-    int now = atomic_load(count);
-    do {
-        if (limit > 0 && now >= limit)
-            return false;
-    } while (!atomic_compare_exchange_weak(count, &now, now + 1));
-    return true;
-}
-
 /* After a failure one attempt at a time shows whether the server is back. */
 static bool reserve(struct part *part)
 {
     struct pool *pool = part->pool;
     int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
-    if (!take_place(&pool->n_connecting, at_once))
+    if (!count_take(&pool->n_connecting, at_once))
         return false;
-    if (!take_place(&pool->size, atomic_load(&pool->limit))) {
+    if (!count_take(&pool->size, atomic_load(&pool->limit))) {
         atomic_fetch_sub(&pool->n_connecting, 1);
         return false;
     }
@@ -196,7 +181,7 @@ static bool reserve(struct part *part)
 
 static void on_retry(struct deadline *deadline, struct loop *loop)
 {
-    struct part *part = (struct part *)((char *)deadline - offsetof(struct part, retry));
+    struct part *part = CONTAINER_OF(deadline, struct part, retry);
     hunt(part);
 }
 
@@ -238,7 +223,7 @@ static void unlink_server(struct part *part, struct server *server)
     }
 }
 
-static void link_other(struct part *part, struct server *server, enum server_state state)
+void part_enlist(struct part *part, struct server *server, enum server_state state)
 {
     server->part = part;
     server->state = state;
@@ -252,7 +237,7 @@ struct server *part_acquire(struct part *part)
     if (server == NULL || part->n_waiting > 0 || paused(part))
         return NULL;
     unlink_server(part, server);
-    link_other(part, server, SERVER_LEASED);
+    part_enlist(part, server, SERVER_LEASED);
     return server;
 }
 
@@ -283,7 +268,7 @@ static void grant(struct part *part, struct server *server)
 {
     struct waiter *waiter = TAILQ_FIRST(&part->waiters);
     int64_t since_us = waiter->since_us;
-    link_other(part, server, SERVER_LEASED);
+    part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
     part->stats.wait_us += (uint64_t)(clock_now_us() - since_us);
     part->worker->events->granted(part->worker, waiter, server);
@@ -413,13 +398,8 @@ void part_release(struct server *server)
 
 void part_adopt(struct part *part, struct server *server)
 {
-    link_other(part, server, SERVER_LEASED);
+    part_enlist(part, server, SERVER_LEASED);
     part_release(server);
-}
-
-void part_enlist(struct part *part, struct server *server, enum server_state state)
-{
-    link_other(part, server, state);
 }
 
 void part_disown(struct server *server)
@@ -476,7 +456,7 @@ static void refuse_all(struct part *part, const struct err *err)
 static void deliver_refusal(struct mail *mail, struct loop *loop)
 {
     struct part_mail *refusal = (struct part_mail *)mail;
-    struct part *part = part_of_mail(refusal, loop);
+    struct part *part = part_of_mail(refusal);
     struct err err;
     mem_free(refusal);
     pthread_mutex_lock(&part->pool->mutex);
@@ -620,8 +600,7 @@ static void upkeep_part(struct part *part, int64_t now_us)
 
 static void on_upkeep(struct deadline *deadline, struct loop *loop)
 {
-    struct pool_worker *worker =
-        (struct pool_worker *)((char *)deadline - offsetof(struct pool_worker, upkeep));
+    struct pool_worker *worker = CONTAINER_OF(deadline, struct pool_worker, upkeep);
     int64_t now_us = clock_now_us();
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth/server_auth.h"
+#include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
@@ -54,7 +55,7 @@ static bool connecting(const struct server *server)
 
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
-    struct server *server = (struct server *)((char *)mail - offsetof(struct server, mail));
+    struct server *server = CONTAINER_OF(mail, struct server, mail);
     mem_free(server->host);
     mem_free(server);
 }
@@ -131,7 +132,7 @@ static bool is_lasting(const struct err *err)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
-    struct server *server = (struct server *)((char *)deadline - offsetof(struct server, deadline));
+    struct server *server = CONTAINER_OF(deadline, struct server, deadline);
     struct err err;
     if (!connecting(server)) {
         server_close(server, "client disconnect while server was not ready");
@@ -301,9 +302,7 @@ static void logged_in(struct server *server)
         int index = params_index(table, welcome->params[i].name);
         if (index < 0)
             continue;
-        struct params *old = server->params;
-        server->params = params_with(table, old, (size_t)index, welcome->params[i].value);
-        params_unref(table, old);
+        params_set(table, &server->params, (size_t)index, welcome->params[i].value);
     }
     welcome_replace(pool, welcome);
     free_attempt(server);
@@ -406,18 +405,16 @@ void server_send_query(struct server *server, const char *sql, enum reply_action
     buf_done(&out);
 }
 
-bool server_take_parameter(struct server *server, const char *body, size_t len)
+int server_take_parameter(struct server *server, const char *body, size_t len)
 {
     struct params_table *table = server->part->pool->pools->params;
     struct reader reader = reader_of(body, len);
     const char *name = read_cstr(&reader), *value = read_cstr(&reader);
     int index = reader.bad ? -1 : params_index(table, name);
     if (index < 0)
-        return false;
-    struct params *old = server->params;
-    server->params = params_with(table, old, (size_t)index, value);
-    params_unref(table, old);
-    return true;
+        return -1;
+    params_set(table, &server->params, (size_t)index, value);
+    return index;
 }
 
 bool server_take_command(struct server *server, const char *body, size_t len)
@@ -433,7 +430,7 @@ bool server_take_command(struct server *server, const char *body, size_t len)
 
 static void deliver_server(struct mail *mail, struct loop *loop)
 {
-    struct server *server = (struct server *)((char *)mail - offsetof(struct server, mail));
+    struct server *server = CONTAINER_OF(mail, struct server, mail);
     stream_attach(&server->stream, loop);
     part_adopt(server->part, server);
 }

@@ -109,8 +109,8 @@ void server_cancel(struct server *server, struct loop *back, struct mail *then);
 void server_send_query(struct server *server, const char *sql, enum reply_action action,
                        const struct replies_events *events, void *context, void *note);
 
-/* Takes a ParameterStatus: true if it is one of those that follow the client. */
-bool server_take_parameter(struct server *server, const char *body, size_t len);
+/* Takes a ParameterStatus: its index among the parameters that follow the client, or -1. */
+int server_take_parameter(struct server *server, const char *body, size_t len);
 
 /* Takes a CommandComplete: true if it has ended all prepared statements of the session. */
 bool server_take_command(struct server *server, const char *body, size_t len);

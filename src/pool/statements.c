@@ -88,14 +88,6 @@ void statement_unref(struct statement_table *table, struct statement *statement)
         mem_free(statement);
 }
 
-size_t statement_table_count(struct statement_table *table)
-{
-    pthread_mutex_lock(&table->mutex);
-    size_t count = table->map.count;
-    pthread_mutex_unlock(&table->mutex);
-    return count;
-}
-
 /* ---- what a server has ---- */
 
 struct prepared_here {

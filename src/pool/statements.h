@@ -38,7 +38,6 @@ void statement_table_free(struct statement_table *table);
 struct statement *statement_intern(struct statement_table *table, const char *body, size_t len);
 struct statement *statement_ref(struct statement_table *table, struct statement *statement);
 void statement_unref(struct statement_table *table, struct statement *statement);
-size_t statement_table_count(struct statement_table *table);
 
 /* What one server has prepared.  A change takes effect when it is sent, and may be undone when its
  * reply has come; until then only messages of the same batch may rely on it. */

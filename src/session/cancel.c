@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "pool/server.h"
@@ -32,8 +33,7 @@ static uint64_t hash_of(const uint8_t *key)
 
 static bool same_key(const struct map_entry *entry, const void *key)
 {
-    const struct client *client =
-        (const struct client *)((const char *)entry - offsetof(struct client, by_key));
+    const struct client *client = CONTAINER_OF(entry, struct client, by_key);
     return CRYPTO_memcmp(client->key, key, KEY_LEN) == 0;
 }
 
@@ -91,7 +91,7 @@ static void deliver(struct mail *mail, struct loop *loop)
         send_on(request);
         return;
     }
-    struct client *client = (struct client *)((char *)entry - offsetof(struct client, by_key));
+    struct client *client = CONTAINER_OF(entry, struct client, by_key);
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
         server_cancel(client->server, request->proxy->workers[request->origin]->loop,

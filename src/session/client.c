@@ -2,13 +2,14 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "net/peerlog.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "proto/message.h"
@@ -26,17 +27,16 @@ static const struct settings *settings_of(const struct client *client)
 
 void client_log(const struct client *client, enum log_level level, const char *format, ...)
 {
-    char text[1024], address[80];
+    struct peer peer = {.kind = 'C',
+                        .ptr = client,
+                        .database =
+                            client->part != NULL ? client->part->pool->database->name : "(nodb)",
+                        .user = client->user != NULL ? client->user : "(nouser)",
+                        .address = &client->address};
     va_list args;
-    if (level == LOG_DEBUG && !log_is_debug())
-        return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    peer_log(&peer, level, format, args);
     va_end(args);
-    int port = address_print(&client->address, address, sizeof address);
-    log_line(level, "C-%p: %s/%s@%s:%d %s", (const void *)client,
-             client->part != NULL ? client->part->pool->database->name : "(nodb)",
-             client->user != NULL ? client->user : "(nouser)", address, port, text);
 }
 
 /* ---- deadlines ---- */
@@ -132,7 +132,7 @@ static void expire_active(struct client *client, struct err *err)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
-    struct client *client = (struct client *)((char *)deadline - offsetof(struct client, deadline));
+    struct client *client = CONTAINER_OF(deadline, struct client, deadline);
     struct err err = ERR_NONE;
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
@@ -159,7 +159,7 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
 
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
-    struct client *client = (struct client *)((char *)mail - offsetof(struct client, mail));
+    struct client *client = CONTAINER_OF(mail, struct client, mail);
     mem_free(client->user);
     mem_free(client);
 }
@@ -351,7 +351,7 @@ void client_give_back(struct client *client)
 
 static struct client *client_of_waiter(struct waiter *waiter)
 {
-    return (struct client *)((char *)waiter - offsetof(struct client, waiter));
+    return CONTAINER_OF(waiter, struct client, waiter);
 }
 
 static void on_granted(struct pool_worker *worker, struct waiter *waiter, struct server *server)

@@ -114,6 +114,9 @@ void client_log(const struct client *client, enum log_level level, const char *f
 /* Sets the deadline of the state that the client is in, from the settings. */
 void client_set_deadline(struct client *client);
 
+/* What pool/ tells of the clients' servers. */
+extern const struct pool_events client_pool_events;
+
 /* forward.c: reads from the client and passes on to its server. */
 void forward_read(struct client *client);
 /* relay.c: reads from the server and passes on to its client. */

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -92,8 +93,7 @@ static void set_accepting(struct worker *worker, bool on)
 
 static void on_accept_again(struct deadline *deadline, struct loop *loop)
 {
-    struct worker *worker =
-        (struct worker *)((char *)deadline - offsetof(struct worker, accept_again));
+    struct worker *worker = CONTAINER_OF(deadline, struct worker, accept_again);
     set_accepting(worker, true);
 }
 

@@ -33,9 +33,7 @@ static void parameters_set(struct client *client)
         const char *theirs = params_get(server->params, i);
         const char *ours = params_get(client->params, i);
         if (theirs == NULL && ours != NULL) {
-            struct params *old = server->params;
-            server->params = params_with(table, old, i, ours);
-            params_unref(table, old);
+            params_set(table, &server->params, i, ours);
         }
     }
     params_unref(table, client->params);
@@ -92,33 +90,23 @@ static enum step take_notice(const struct server *server)
     return ours ? STEP_SWALLOW : STEP_FORWARD;
 }
 
-/* While we set the client's parameters it is told only what differs from what it knows. */
+/* While we set the client's parameters it is told only what differs from what it knows; before its
+ * welcome nothing, as that has the values. */
 static enum step take_parameter(struct server *server, struct client *client, const char *body,
                                 size_t len)
 {
     struct params_table *table = client->worker->proxy->pools->params;
-    struct params *before = params_ref(table, client->params);
+    int index = server_take_parameter(server, body, len);
     bool known = true;
-    if (!server_take_parameter(server, body, len)) {
-        params_unref(table, before);
-        return setting_parameters(server) || client->state == CLIENT_WELCOME ? STEP_SWALLOW
-                                                                             : STEP_FORWARD;
-    }
-    for (size_t i = 0; i < params_count(table); i++) {
-        const char *name = params_name(table, i), *value = params_get(server->params, i);
-        if (strcasecmp(name, body) != 0 || value == NULL)
-            continue;
-        const char *told = params_get(before, i);
+    if (index >= 0) {
+        const char *value = params_get(server->params, (size_t)index);
+        const char *told = params_get(client->params, (size_t)index);
         known = told != NULL && strcmp(told, value) == 0;
-        if (!known) {
-            struct params *old = client->params;
-            client->params = params_with(table, old, i, value);
-            params_unref(table, old);
-        }
+        if (!known)
+            params_set(table, &client->params, (size_t)index, value);
     }
-    params_unref(table, before);
     if (client->state == CLIENT_WELCOME)
-        return STEP_SWALLOW; /* its welcome, which is still to come, has the value */
+        return STEP_SWALLOW;
     return known && setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
 }
 
@@ -289,7 +277,6 @@ static void end_badly(struct server *server, struct client *client, enum step st
         client_fail(client, &err);
         break;
     case STEP_BAD_SETTING:
-        server->closing_asked = true;
         server->stream.broken = true; /* nothing more may reach it: the session is not right */
         client_close(client, "invalid server parameter");
         break;

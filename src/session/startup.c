@@ -4,6 +4,7 @@
 
 #include "auth/client_auth.h"
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -106,9 +107,7 @@ static struct params *initial_params(struct client *client, const struct welcome
         if (spelt != NULL)
             value = spelt;
         if (value != NULL) {
-            struct params *old = params;
-            params = params_with(table, old, i, value);
-            params_unref(table, old);
+            params_set(table, &params, i, value);
         }
         mem_free(spelt);
     }
@@ -189,9 +188,7 @@ void startup_parameters_set(struct client *client)
             canon_add(pool, params_name(table, i), raw, value);
         if (value == NULL)
             continue;
-        struct params *old = client->params;
-        client->params = params_with(table, old, i, value);
-        params_unref(table, old);
+        params_set(table, &client->params, i, value);
     }
     client->server = NULL;
     server_release(server);
@@ -229,16 +226,6 @@ static bool login_has_been_failing(struct client *client, struct err *err)
     return true;
 }
 
-/* Takes a place under a limit; 0 or less: there is none. */
-static bool take_place(atomic_int *count, int limit)
-{
-    int before = atomic_fetch_add(count, 1);
-    if (limit <= 0 || before < limit)
-        return true;
-    atomic_fetch_sub(count, 1);
-    return false;
-}
-
 static bool enter_database(struct client *client, struct err *err)
 {
     const struct settings *settings = settings_of(client);
@@ -253,12 +240,12 @@ static bool enter_database(struct client *client, struct err *err)
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
-    if (!take_place(&role->n_clients, conf_max_user_client_connections(
+    if (!count_take(&role->n_clients, conf_max_user_client_connections(
                                           settings, conf_find_user(settings, client->user))))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_user_client_connections)");
     client->role = role;
-    if (!take_place(&database->n_clients, conf_max_db_client_connections(settings, db)))
+    if (!count_take(&database->n_clients, conf_max_db_client_connections(settings, db)))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");
     struct pool *pool =
@@ -419,7 +406,7 @@ static bool admit(struct client *client, struct err *err)
         return true;
     if (atomic_load(&proxy->shutdown) != SHUTDOWN_NONE)
         return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "pooler is shutting down");
-    if (!take_place(&proxy->n_clients, settings_of(client)->max_client_conn))
+    if (!count_take(&proxy->n_clients, settings_of(client)->max_client_conn))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "no more connections allowed (max_client_conn)");
     client->counted = true;

@@ -8,8 +8,6 @@
 #include "session/client.h"
 #include "session/listen.h"
 
-extern const struct pool_events client_pool_events;
-
 /* Does anybody's query or transaction have a time limit? */
 static bool any_query_timeouts(const struct settings *settings)
 {
@@ -34,16 +32,6 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
                      &client_pool_events);
     worker->has_query_timeouts = any_query_timeouts(settings);
     return worker;
-}
-
-bool worker_listen(struct worker *worker, struct err *err)
-{
-    return listen_open(worker, err);
-}
-
-void worker_run(struct worker *worker)
-{
-    loop_run(worker->loop);
 }
 
 static void close_all(struct worker *worker)

@@ -64,10 +64,6 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
 void worker_close(struct worker *worker);
 void worker_free(struct worker *worker);
 
-/* Opens this worker's sockets.  The first worker says what is wrong with an address. */
-bool worker_listen(struct worker *worker, struct err *err);
-void worker_run(struct worker *worker); /* the thread's life: until loop_stop() */
-
 /* Mail from the control thread. */
 void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
 void worker_post_review(struct worker *worker); /* a pause, its end, or a shutdown was set */
