@@ -1,0 +1,158 @@
+/* When a server is opened, and what becomes of the attempt. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/container.h"
+#include "base/count.h"
+#include "base/err.h"
+#include "pool/part.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+
+enum {
+    CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
+    RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
+};
+
+static bool may_open(const struct part *part)
+{
+    return part->db != NULL && !part->worker->stopping && !part_paused(part);
+}
+
+/* After a failure one attempt at a time shows whether the server is back. */
+static bool reserve(struct part *part)
+{
+    struct pool *pool = part->pool;
+    int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
+    if (!count_take(&pool->n_connecting, at_once))
+        return false;
+    if (!count_take(&pool->size, atomic_load(&pool->limit))) {
+        atomic_fetch_sub(&pool->n_connecting, 1);
+        return false;
+    }
+    atomic_fetch_add(&pool->database->n_servers, 1);
+    return true;
+}
+
+void part_retry(struct deadline *deadline, struct loop *loop)
+{
+    struct part *part = CONTAINER_OF(deadline, struct part, retry);
+    part_hunt(part);
+}
+
+static bool must_wait_to_retry(struct part *part)
+{
+    int64_t at_us = atomic_load(&part->pool->retry_at_us);
+    if (at_us == 0 || at_us <= clock_now_us())
+        return false;
+    deadline_set(part->worker->loop, &part->retry, DEADLINE_OTHER, at_us);
+    return true;
+}
+
+/* Looks for servers for the clients that wait here. */
+void part_hunt(struct part *part)
+{
+    if (part->n_waiting == 0 || !may_open(part))
+        return;
+    if (!must_wait_to_retry(part)) {
+        while (part->n_waiting > part->n_connecting && reserve(part)) {
+            part->n_connecting++;
+            server_connect(part);
+        }
+    }
+    if (part->n_waiting > part->n_connecting && !part_alone(part))
+        part_ask_others(part);
+}
+
+/* ---- what becomes of attempts to connect ---- */
+
+static void end_attempt(struct part *part)
+{
+    part->n_connecting--;
+    atomic_fetch_sub(&part->pool->n_connecting, 1);
+}
+
+void part_server_ready(struct server *server)
+{
+    struct part *part = server->part;
+    struct pool *pool = part->pool;
+    end_attempt(part);
+    atomic_store(&pool->failures, 0);
+    atomic_store(&pool->retry_at_us, 0);
+    pthread_mutex_lock(&pool->mutex);
+    pool->login_refused = false;
+    pthread_mutex_unlock(&pool->mutex);
+    part_release(server);
+    part_hunt(part);
+    part_announce_room(part);
+}
+
+static int64_t retry_delay_us(const struct part *part, int failures, bool refused_login)
+{
+    int64_t most_us = part->worker->settings->server_login_retry_us;
+    int64_t delay_us = RETRY_FIRST_US;
+    if (refused_login)
+        return most_us;
+    while (--failures > 0 && delay_us < most_us)
+        delay_us *= 2;
+    return delay_us < most_us ? delay_us : most_us;
+}
+
+static void refuse_all(struct part *part, const struct err *err)
+{
+    struct waiter *waiter;
+    while ((waiter = TAILQ_FIRST(&part->waiters)) != NULL) {
+        part_leave(part, waiter);
+        part->worker->events->refused(part->worker, waiter, err);
+    }
+}
+
+static void take_refusal(struct part *part, unsigned from)
+{
+    struct pool *pool = part->pool;
+    pthread_mutex_lock(&pool->mutex);
+    bool refused = pool->login_refused;
+    struct err err = pool->failure;
+    pthread_mutex_unlock(&pool->mutex);
+    if (refused)
+        refuse_all(part, &err);
+}
+
+/* A login that the server refuses will be refused again: who waits is told at once, if there is
+ * no server left that could serve. */
+static void fail_fast(struct part *part, const struct err *err)
+{
+    struct pool *pool = part->pool;
+    pthread_mutex_lock(&pool->mutex);
+    pool->failure = *err;
+    pool->login_refused = true;
+    pthread_mutex_unlock(&pool->mutex);
+    if (atomic_load(&pool->size) > atomic_load(&pool->n_connecting))
+        return;
+    refuse_all(part, err);
+    for (unsigned i = 0; i < pool->pools->n_workers; i++) {
+        if (i != part->worker->index && atomic_load(&pool->slots[i].oldest_us) != 0)
+            part_post(part, i, take_refusal);
+    }
+}
+
+void part_connect_failed(struct part *part, const struct err *err, bool refused_login)
+{
+    struct pool *pool = part->pool;
+    int failures = atomic_fetch_add(&pool->failures, 1) + 1;
+    atomic_store(&pool->retry_at_us,
+                 clock_now_us() + retry_delay_us(part, failures, refused_login));
+    if (refused_login)
+        fail_fast(part, err);
+}
+
+void part_server_gone(struct part *part, bool was_connecting)
+{
+    struct pool *pool = part->pool;
+    if (was_connecting)
+        end_attempt(part);
+    atomic_fetch_sub(&pool->size, 1);
+    atomic_fetch_sub(&pool->database->n_servers, 1);
+    part_hunt(part);
+    part_announce_room(part);
+}

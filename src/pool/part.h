@@ -1,0 +1,52 @@
+/*
+ * pool/part.h - what the files that make up a part of a pool share
+ *
+ *   part.c     the queue, and who gets a server that is free
+ *   hunt.c     when a new server is opened, and what becomes of the attempt
+ *   upkeep.c   what is looked at from time to time
+ *
+ * Threading:  the thread of the part's worker
+ */
+#ifndef POOL_PART_H
+#define POOL_PART_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/pool.h"
+
+/* ---- part.c ---- */
+
+static inline bool part_alone(const struct part *part)
+{
+    return part->pool->pools->n_workers == 1;
+}
+
+static inline bool part_paused(const struct part *part)
+{
+    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) ||
+           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed);
+}
+
+bool part_too_old(const struct part *part, const struct server *server, int64_t now_us);
+
+/* Asks the workers that have idle servers of this pool for one. */
+void part_ask_others(struct part *part);
+/* There is room for a new server: lets whoever waits elsewhere know. */
+void part_announce_room(struct part *part);
+/* Calls worker `to`'s part of the same pool, on its thread; from: the index of our worker. */
+typedef void part_call(struct part *part, unsigned from);
+void part_post(struct part *part, unsigned to, part_call *call);
+
+/* ---- hunt.c ---- */
+
+/* Looks for servers for the clients that wait here. */
+void part_hunt(struct part *part);
+void part_retry(struct deadline *deadline, struct loop *loop); /* of part->retry */
+
+/* ---- upkeep.c ---- */
+
+void part_upkeep(struct deadline *deadline, struct loop *loop); /* of worker->upkeep */
+
+#endif
