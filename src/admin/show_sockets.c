@@ -6,12 +6,14 @@
 #include "base/clock.h"
 #include "base/reader.h"
 #include "net/socket.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "session/client.h"
 
 struct socket_row {
     const char *type, *user, *database, *state;
+    enum startup_replication replication;
     const struct address *address, *local;
     int64_t connected_us, requested_us, wait_us;
     bool close_needed;
@@ -22,13 +24,17 @@ struct socket_row {
     uint64_t id;
 };
 
+static const char *const replication_words[] = {[STARTUP_NO_REPLICATION] = "none",
+                                                [STARTUP_PHYSICAL_REPLICATION] = "physical",
+                                                [STARTUP_LOGICAL_REPLICATION] = "logical"};
+
 static void write_row(struct buf *cells, const struct socket_row *row)
 {
     char text[80];
     cell_text(cells, row->type);
     cell_text(cells, row->user);
     cell_text(cells, row->database);
-    cell_text(cells, "none");
+    cell_text(cells, replication_words[row->replication]);
     cell_text(cells, row->state);
     int port = address_print(row->address, text, sizeof text);
     cell_text(cells, text);
@@ -87,6 +93,7 @@ static void ask_clients(struct worker *worker, struct buf *cells, const void *co
             .user = client->user != NULL ? client->user : "(nouser)",
             .database = client->part != NULL ? client->part->pool->database->name : "(nodb)",
             .state = client_state(client),
+            .replication = client->replication,
             .address = &client->address,
             .local = &local,
             .connected_us = client->connected_us,
@@ -125,6 +132,7 @@ static void write_server(struct worker *worker, const struct server *server, str
                              .user = pool->user,
                              .database = pool->database->name,
                              .state = server_state(server),
+                             .replication = opening_replication(server->opening),
                              .address = &server->address,
                              .local = &server->local,
                              .connected_us = server->connected_us,

@@ -17,6 +17,7 @@ enum {
     LIMIT_STATEMENT_NAME = 10000,      /* ours: longer names in Bind stay unknown */
     LIMIT_SCRAM_ITERATIONS = 1000000,  /* ours: what a server may make us compute */
     LIMIT_OUTSTANDING_REPLIES = 65536, /* ours: then the client is not read until some came */
+    LIMIT_SERVER_STARTUP = 8192,       /* ours: room is left for what howdah adds */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/reader.h"
 #include "conf/settings.h"
 #include "net/stream.h"
+#include "pool/opening.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "proto/message.h"
@@ -65,7 +66,8 @@ static bool needs_reset(const struct server *server)
 {
     const struct settings *settings = server->part->worker->settings;
     return settings->server_reset_query[0] != '\0' &&
-           (server->part->mode == POOL_SESSION || settings->server_reset_query_always);
+           (server->part->mode == POOL_SESSION || server->opening != NULL ||
+            settings->server_reset_query_always);
 }
 
 static void begin(struct server *server)
@@ -78,8 +80,19 @@ static void begin(struct server *server)
     server->state = SERVER_CLEANING;
 }
 
+/* Nobody else can use it, so there is nothing to clean. */
+static bool close_if_for_one(struct server *server)
+{
+    if (!opening_is_for_one(server->opening))
+        return false;
+    server_close(server, "replication client was closed");
+    return true;
+}
+
 void server_release(struct server *server)
 {
+    if (close_if_for_one(server))
+        return;
     if (server->cancels == 0 && !needs_reset(server) && server_is_clean(server)) {
         server->client = NULL;
         server->lease_no++;
@@ -105,6 +118,8 @@ static void fail_batch(struct server *server)
 
 void server_abandon(struct server *server, bool streaming)
 {
+    if (close_if_for_one(server))
+        return;
     begin(server);
     if (streaming || server->stream.broken || stream_pending(&server->stream) > 0 ||
         server->replies.copy_in || server->replies.copy_both) {
@@ -123,6 +138,8 @@ void server_abandon(struct server *server, bool streaming)
 
 void server_finish(struct server *server)
 {
+    if (close_if_for_one(server))
+        return;
     begin(server);
     if (server->stream.broken || server->replies.copy_in || server->replies.copy_both) {
         server_close(server, "client disconnect while server was not ready");

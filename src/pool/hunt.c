@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/count.h"
 #include "base/err.h"
+#include "pool/opening.h"
 #include "pool/part.h"
 #include "pool/pool.h"
 #include "pool/server.h"
@@ -34,6 +35,12 @@ static bool reserve(struct part *part)
     return true;
 }
 
+static bool is_full(const struct part *part)
+{
+    int limit = atomic_load(&part->pool->limit);
+    return limit > 0 && atomic_load(&part->pool->size) >= limit;
+}
+
 void part_retry(struct deadline *deadline, struct loop *loop)
 {
     struct part *part = CONTAINER_OF(deadline, struct part, retry);
@@ -49,18 +56,53 @@ static bool must_wait_to_retry(struct part *part)
     return true;
 }
 
-/* Looks for servers for the clients that wait here. */
+/* The attempt is for this waiter if others can have no use of it; else for whoever is the oldest then. */
+static void open_for(struct part *part, struct waiter *waiter)
+{
+    part->n_connecting++;
+    if (waiter->opening == NULL) {
+        server_connect(part, NULL);
+        return;
+    }
+    part_unlist(part, waiter);
+    TAILQ_INSERT_TAIL(&part->expecting, waiter, entry);
+    part->n_expecting++;
+    server_connect(part, waiter);
+}
+
+static bool make_room(struct part *part, const struct waiter *waiter)
+{
+    while (!reserve(part)) {
+        if (!is_full(part) || !part_evict(part, waiter->opening))
+            return false;
+    }
+    return true;
+}
+
+/* Oldest first: who cannot get one now keeps those behind it from taking its place. */
+static void open_for_waiters(struct part *part)
+{
+    int for_anybody = part->n_connecting - part->n_expecting;
+    struct waiter *waiter, *next;
+    for (waiter = TAILQ_FIRST(&part->waiters); waiter != NULL; waiter = next) {
+        next = TAILQ_NEXT(waiter, entry);
+        if (waiter->opening == NULL && for_anybody-- > 0)
+            continue;
+        if (!make_room(part, waiter))
+            return;
+        open_for(part, waiter);
+    }
+}
+
 void part_hunt(struct part *part)
 {
-    if (part->n_waiting == 0 || !may_open(part))
+    if (part->n_waiting == 0 || part->hunting || !may_open(part))
         return;
-    if (!must_wait_to_retry(part)) {
-        while (part->n_waiting > part->n_connecting && reserve(part)) {
-            part->n_connecting++;
-            server_connect(part);
-        }
-    }
-    if (part->n_waiting > part->n_connecting && !part_alone(part))
+    part->hunting = true;
+    if (!must_wait_to_retry(part))
+        open_for_waiters(part);
+    part->hunting = false;
+    if (part->n_waiting > part->n_connecting - part->n_expecting && !part_alone(part))
         part_ask_others(part);
 }
 
@@ -82,7 +124,10 @@ void part_server_ready(struct server *server)
     pthread_mutex_lock(&pool->mutex);
     pool->login_refused = false;
     pthread_mutex_unlock(&pool->mutex);
-    part_release(server);
+    if (server->waiter != NULL)
+        part_give(part, server->waiter, server);
+    else
+        part_release(server);
     part_hunt(part);
     part_announce_room(part);
 }
@@ -127,7 +172,7 @@ static void fail_fast(struct part *part, const struct err *err)
     pool->failure = *err;
     pool->login_refused = true;
     pthread_mutex_unlock(&pool->mutex);
-    if (atomic_load(&pool->size) > atomic_load(&pool->n_connecting))
+    if (pool_has_servers(pool))
         return;
     refuse_all(part, err);
     for (unsigned i = 0; i < pool->pools->n_workers; i++) {
@@ -136,14 +181,43 @@ static void fail_fast(struct part *part, const struct err *err)
     }
 }
 
-void part_connect_failed(struct part *part, const struct err *err, bool refused_login)
+/* Is it the client's own startup packet that the server does not like?  Then the next client's may be
+ * fine: classes 22 and 42 are about parameters and options. */
+static bool is_clients_fault(const struct server *server, const struct err *err)
 {
+    if (server->opening == NULL)
+        return false;
+    return opening_is_for_one(server->opening) || strncmp(err->sqlstate, "22", 2) == 0 ||
+           strncmp(err->sqlstate, "42", 2) == 0;
+}
+
+void part_connect_failed(struct server *server, const struct err *err, bool refused_login)
+{
+    struct part *part = server->part;
     struct pool *pool = part->pool;
+    struct waiter *waiter = server->waiter;
+    if (refused_login && is_clients_fault(server, err)) {
+        if (waiter != NULL) {
+            part_leave(part, waiter);
+            part->worker->events->refused(part->worker, waiter, err);
+        }
+        return;
+    }
     int failures = atomic_fetch_add(&pool->failures, 1) + 1;
     atomic_store(&pool->retry_at_us,
                  clock_now_us() + retry_delay_us(part, failures, refused_login));
+    part_expect_no_more(server);
     if (refused_login)
         fail_fast(part, err);
+}
+
+void part_expect_no_more(struct server *server)
+{
+    struct waiter *waiter = server->waiter;
+    if (waiter == NULL)
+        return;
+    part_unlist(server->part, waiter);
+    part_rejoin(server->part, waiter);
 }
 
 void part_server_gone(struct part *part, bool was_connecting)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/cancel.h"
+#include "pool/opening.h"
 #include "pool/part.h"
 #include "pool/server.h"
 
@@ -155,10 +156,12 @@ void part_enlist(struct part *part, struct server *server, enum server_state sta
     part->n_others++;
 }
 
-struct server *part_acquire(struct part *part)
+struct server *part_acquire(struct part *part, const struct opening *opening)
 {
     struct server *server = TAILQ_FIRST(&part->idle);
-    if (server == NULL || part->n_waiting > 0 || part_paused(part))
+    while (server != NULL && !opening_same(server->opening, opening))
+        server = TAILQ_NEXT(server, entry);
+    if (server == NULL || (part->n_waiting > 0 && opening == NULL) || part_paused(part))
         return NULL;
     unlink_server(part, server);
     part_enlist(part, server, SERVER_LEASED);
@@ -169,28 +172,50 @@ void part_wait(struct part *part, struct waiter *waiter)
 {
     assert(waiter->since_us == 0);
     waiter->since_us = clock_now_us();
-    TAILQ_INSERT_TAIL(&part->waiters, waiter, entry);
-    part->n_waiting++;
-    if (part->n_waiting == 1)
-        publish_oldest(part);
+    part_rejoin(part, waiter);
     part_hunt(part);
+}
+
+void part_rejoin(struct part *part, struct waiter *waiter)
+{
+    struct waiter *before = TAILQ_LAST(&part->waiters, waiter_list);
+    while (before != NULL && before->since_us > waiter->since_us)
+        before = TAILQ_PREV(before, waiter_list, entry);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&part->waiters, before, waiter, entry);
+    else
+        TAILQ_INSERT_HEAD(&part->waiters, waiter, entry);
+    part->n_waiting++;
+    if (before == NULL)
+        publish_oldest(part);
+}
+
+void part_unlist(struct part *part, struct waiter *waiter)
+{
+    if (waiter->coming != NULL) {
+        TAILQ_REMOVE(&part->expecting, waiter, entry);
+        part->n_expecting--;
+        waiter->coming->waiter = NULL;
+        waiter->coming = NULL;
+        return;
+    }
+    bool first = TAILQ_FIRST(&part->waiters) == waiter;
+    TAILQ_REMOVE(&part->waiters, waiter, entry);
+    part->n_waiting--;
+    if (first)
+        publish_oldest(part);
 }
 
 void part_leave(struct part *part, struct waiter *waiter)
 {
     if (waiter->since_us == 0)
         return;
-    bool first = TAILQ_FIRST(&part->waiters) == waiter;
-    TAILQ_REMOVE(&part->waiters, waiter, entry);
-    part->n_waiting--;
-    if (first)
-        publish_oldest(part);
+    part_unlist(part, waiter);
     waiter->since_us = 0;
 }
 
-static void grant(struct part *part, struct server *server)
+static void grant(struct part *part, struct waiter *waiter, struct server *server)
 {
-    struct waiter *waiter = TAILQ_FIRST(&part->waiters);
     int64_t since_us = waiter->since_us;
     part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
@@ -219,6 +244,17 @@ static void give_idle_away(struct part *part, unsigned to)
         return;
     unlink_server(part, server);
     server_hand_over(server, pool->parts[to]);
+}
+
+bool part_evict(struct part *part, const struct opening *opening)
+{
+    struct server *server = TAILQ_LAST(&part->idle, server_list);
+    while (server != NULL && opening_same(server->opening, opening))
+        server = TAILQ_PREV(server, server_list, entry);
+    if (server == NULL)
+        return false;
+    server_close(server, "evicted");
+    return true;
 }
 
 bool part_too_old(const struct part *part, const struct server *server, int64_t now_us)
@@ -259,6 +295,8 @@ static const char *reason_to_close(const struct part *part, const struct server 
     const char *reason = reason_to_close_all(part);
     if (reason != NULL)
         return reason;
+    if (opening_is_for_one(server->opening))
+        return "replication client was closed";
     if (server->target != part->target)
         return "connect string changed";
     if (part_is_stale(part, server))
@@ -270,15 +308,37 @@ static const char *reason_to_close(const struct part *part, const struct server 
     return NULL;
 }
 
+/* The oldest waiter wants a server that began otherwise.  It gets the place of this one, if there is
+ * no other; else whoever the server suits is next. */
+static void place_unsuited(struct part *part, struct server *server)
+{
+    int limit = atomic_load(&part->pool->limit);
+    struct waiter *waiter = TAILQ_FIRST(&part->waiters);
+    if (limit > 0 && atomic_load(&part->pool->size) >= limit) {
+        part_enlist(part, server, SERVER_LEASED);
+        server_close(server, "evicted");
+        return;
+    }
+    while (waiter != NULL && !opening_same(server->opening, waiter->opening))
+        waiter = TAILQ_NEXT(waiter, entry);
+    if (waiter != NULL)
+        grant(part, waiter, server);
+    else
+        make_idle(part, server);
+}
+
 /* The free server is in no list.  Ours first, unless somebody elsewhere has waited clearly longer:
  * waking another core costs as much as a transaction. */
 static void place_one(struct part *part, struct server *server)
 {
     int64_t theirs_us;
-    const struct waiter *ours = TAILQ_FIRST(&part->waiters);
+    struct waiter *ours = TAILQ_FIRST(&part->waiters);
     int to = longest_elsewhere(part, &theirs_us);
     if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
-        grant(part, server);
+        if (opening_same(server->opening, ours->opening))
+            grant(part, ours, server);
+        else
+            place_unsuited(part, server);
     } else if (to >= 0) {
         server_hand_over(server, part->pool->parts[to]);
     } else {
@@ -318,6 +378,17 @@ void part_release(struct server *server)
     unlink_server(part, server);
     server->client = NULL;
     place(part, server);
+}
+
+void part_give(struct part *part, struct waiter *waiter, struct server *server)
+{
+    const char *reason = reason_to_close_all(part);
+    if (reason != NULL) {
+        server_close(server, reason);
+        return;
+    }
+    unlink_server(part, server);
+    grant(part, waiter, server);
 }
 
 void part_adopt(struct part *part, struct server *server)
@@ -373,6 +444,7 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     TAILQ_INIT(&part->others);
     TAILQ_INIT(&part->free);
     TAILQ_INIT(&part->waiters);
+    TAILQ_INIT(&part->expecting);
     TAILQ_INSERT_TAIL(&worker->parts, part, entry);
     pool->parts[worker->index] = part;
     refresh(part);

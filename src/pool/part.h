@@ -29,6 +29,13 @@ static inline bool part_paused(const struct part *part)
            atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed);
 }
 
+/* The waiter has left the list that it was in. */
+void part_unlist(struct part *part, struct waiter *waiter);
+void part_rejoin(struct part *part, struct waiter *waiter); /* the queue, where its age puts it */
+/* The server has been opened for this waiter, and logged in. */
+void part_give(struct part *part, struct waiter *waiter, struct server *server);
+/* Closes the idle server that was not used for longest and did not begin so; false: there is none. */
+bool part_evict(struct part *part, const struct opening *opening);
 bool part_too_old(const struct part *part, const struct server *server, int64_t now_us);
 
 /* Asks the workers that have idle servers of this pool for one. */

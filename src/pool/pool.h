@@ -27,6 +27,7 @@
 #include "net/loop.h"
 
 struct part;
+struct opening;
 struct cancel;
 struct canon;
 struct pools;
@@ -86,10 +87,18 @@ struct pool {
     struct part **parts;     /* owned array; each element is its worker's own */
 };
 
+/* Is there one that has logged in? */
+static inline bool pool_has_servers(struct pool *pool)
+{
+    return atomic_load(&pool->size) > atomic_load(&pool->n_connecting);
+}
+
 /* A client in the queue; embedded in it. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry;
-    int64_t since_us; /* 0: not waiting */
+    int64_t since_us;        /* 0: not waiting */
+    struct opening *opening; /* borrowed: how its server must have begun */
+    struct server *coming;   /* borrowed: opened for it, which is in part->expecting; or NULL */
 };
 TAILQ_HEAD(waiter_list, waiter);
 TAILQ_HEAD(server_list, server);
@@ -113,14 +122,16 @@ struct part {
     enum pool_mode mode;
     uint64_t target; /* servers of another one are closed when they become free */
 
-    struct server_list idle;    /* most recently used first */
-    struct server_list others;  /* every other server of this part */
-    struct server_list free;    /* about to be placed */
-    struct waiter_list waiters; /* oldest first */
-    int n_idle, n_others, n_waiting, n_connecting;
+    struct server_list idle;      /* most recently used first */
+    struct server_list others;    /* every other server of this part */
+    struct server_list free;      /* about to be placed */
+    struct waiter_list waiters;   /* oldest first */
+    struct waiter_list expecting; /* those for whom a server of their own is being opened */
+    int n_idle, n_others, n_waiting, n_expecting, n_connecting;
     int n_clients;  /* logged-in clients of this worker */
     bool published; /* slot->oldest_us is set */
     bool placing;   /* somebody works through `free` */
+    bool hunting;   /* somebody works through `waiters` */
     uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
     struct deadline retry;
     struct part_stats stats;
@@ -203,8 +214,8 @@ const struct conf_database *conf_database_for(const struct settings *settings, c
 bool part_is_stale(const struct part *part, const struct server *server);
 unsigned part_epoch(const struct part *part);
 
-/* An idle server at once, or NULL: then wait. */
-struct server *part_acquire(struct part *part);
+/* An idle server that began so, at once, or NULL: then wait, with waiter->opening set. */
+struct server *part_acquire(struct part *part, const struct opening *opening);
 void part_wait(struct part *part, struct waiter *waiter);
 void part_leave(struct part *part, struct waiter *waiter); /* no-op if it does not wait */
 
@@ -215,8 +226,10 @@ void part_close_all(struct part *part, const char *reason);
 
 /* Called by pool/server.c as a server's life goes on. */
 void part_server_ready(struct server *server); /* logged in */
-void part_connect_failed(struct part *part, const struct err *err, bool refused_login);
+void part_connect_failed(struct server *server, const struct err *err, bool refused_login);
 void part_server_gone(struct part *part, bool was_connecting);
+/* A server that was being opened for one client will not come: that one waits again. */
+void part_expect_no_more(struct server *server);
 
 /* Used by pool/server.c: a server leaves the lists of its part, or comes from another worker. */
 void part_enlist(struct part *part, struct server *server, enum server_state state);

@@ -15,6 +15,7 @@
 #include "pool/cancel.h"
 #include "pool/clean.h"
 #include "pool/login.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/pool.h"
 #include "pool/serverlog.h"
@@ -91,11 +92,13 @@ void server_close(struct server *server, const char *reason)
         server_log(server, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - server->connected_us) / 1000000));
     /* PostgreSQL does not look whether anybody still waits for a statement. */
-    if (server->replies.count > 0 && !server->stream.peer_closed && !part->worker->stopping)
+    if (server->replies.count > 0 && !server->stream.peer_closed && !part->worker->stopping &&
+        !server->replies.copy_both)
         server_cancel(server, NULL, NULL);
     if (server->stream.fd >= 0 && !was_connecting && !server->stream.peer_closed &&
         server->stream.out.len == 0)
         stream_write(&server->stream, "X\0\0\0\4", 5);
+    part_expect_no_more(server);
     part_disown(server);
     server->state = SERVER_CLOSED;
     free_attempt(server);
@@ -105,6 +108,10 @@ void server_close(struct server *server, const char *reason)
     statement_set_clear(&server->prepared, pools->statements);
     params_unref(pools->params, server->params);
     buf_done(&server->stash);
+    welcome_unref(part->pool, server->welcome);
+    server->welcome = NULL;
+    opening_unref(server->opening);
+    server->opening = NULL;
     part_server_gone(part, was_connecting);
     server_free_if_unused(server);
 }
@@ -113,13 +120,12 @@ void server_close(struct server *server, const char *reason)
 
 static void fail_attempt(struct server *server, const struct err *err, bool refused_login)
 {
-    struct part *part = server->part;
     struct err copy = *err; /* the attempt, which may hold it, goes first */
     if (refused_login)
         server_log(server, LOG_WARNING, "server login failed: FATAL %s", copy.message);
     else
         server_log(server, LOG_WARNING, "%s", copy.message);
-    part_connect_failed(part, &copy, refused_login);
+    part_connect_failed(server, &copy, refused_login);
     server_close(server, refused_login ? "login failed" : "connect failed");
 }
 
@@ -198,7 +204,7 @@ static void look_up(struct server *server, int port)
     resolver_ask(server->part->pool->pools->resolver, &lookup->request);
 }
 
-void server_connect(struct part *part)
+void server_connect(struct part *part, struct waiter *waiter)
 {
     const struct settings *settings = part->worker->settings;
     struct server *server = mem_new(sizeof *server);
@@ -215,6 +221,11 @@ void server_connect(struct part *part)
     server->attempt = mem_new(sizeof *server->attempt);
     server->deadline.expired = on_deadline;
     statement_set_init(&server->prepared);
+    if (waiter != NULL) {
+        server->opening = opening_ref(waiter->opening);
+        server->waiter = waiter;
+        waiter->coming = server;
+    }
     part_enlist(part, server, SERVER_CONNECTING);
     if (settings->server_connect_timeout_us > 0)
         deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT,
@@ -250,8 +261,9 @@ static void send_startup(struct server *server)
 {
     const struct part *part = server->part;
     const struct conf_database *db = part->db;
-    struct startup_param params[8];
-    size_t n = 0;
+    const struct opening *opening = server->opening;
+    size_t n = 0, n_own = opening != NULL ? opening->n : 0;
+    struct startup_param *params = mem_new_array(6 + n_own, sizeof *params);
     params[n++] = (struct startup_param){"user", part->pool->user};
     params[n++] = (struct startup_param){
         "database", db->dbname != NULL ? db->dbname : part->pool->database->name};
@@ -263,10 +275,14 @@ static void send_startup(struct server *server)
         params[n++] = (struct startup_param){"timezone", db->timezone};
     if (db->application_name != NULL)
         params[n++] = (struct startup_param){"application_name", db->application_name};
+    /* Of a parameter given twice the last one counts: the client's. */
+    for (size_t i = 0; i < n_own; i++)
+        params[n++] = opening->params[i];
     struct buf out = BUF_NONE;
     message_startup(&out, params, n);
     stream_write(&server->stream, out.data, out.len);
     buf_done(&out);
+    mem_free(params);
 }
 
 static void connected(struct server *server)
@@ -304,7 +320,9 @@ static void logged_in(struct server *server)
             continue;
         params_set(table, &server->params, (size_t)index, welcome->params[i].value);
     }
-    welcome_replace(pool, welcome);
+    server->welcome = welcome;
+    if (server->opening == NULL)
+        welcome_replace(pool, welcome_ref(pool, welcome));
     free_attempt(server);
     deadline_clear(loop_of(server), &server->deadline);
     server_log(server, LOG_INFO, "new connection to server");
@@ -343,6 +361,12 @@ static void read_login(struct server *server)
             break;
         state = feed_login(server, data + at, length, &err);
         at += 1 + (size_t)length;
+    }
+    if (state == LOGIN_DONE && at < len) {
+        /* Nobody has asked it for anything: it is probably shutting down. */
+        err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server said more than its login needs");
+        fail_attempt(server, &err, false);
+        return;
     }
     stream_keep(&server->stash, data, len, at);
     if (state == LOGIN_FAILED) {

@@ -23,9 +23,12 @@
 #include "proto/replies.h"
 
 struct err;
+struct opening;
 struct params;
 struct part;
 struct attempt;
+struct waiter;
+struct welcome;
 
 /*
  *   CONNECTING --connected--> LOGIN --ReadyForQuery--> free
@@ -77,12 +80,15 @@ struct server {
     int cancels;       /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
-    char *host;         /* owned: as configured */
-    bool closing_asked; /* close_needed */
+    char *host;              /* owned: as configured */
+    struct opening *opening; /* counted: how it began; NULL: as all others of its pool */
+    struct welcome *welcome; /* counted: what it said at its login; NULL before */
+    struct waiter *waiter;   /* borrowed: for whom it is being opened; NULL: for anybody */
+    bool closing_asked;      /* close_needed */
 };
 
 /* Begins to connect; the pool's size has been reserved. */
-void server_connect(struct part *part);
+void server_connect(struct part *part, struct waiter *waiter); /* NULL: for anybody */
 
 /* Closes at once.  reason goes to the log; NULL: nothing to log. */
 void server_close(struct server *server, const char *reason);

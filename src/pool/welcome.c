@@ -37,6 +37,14 @@ struct welcome *welcome_of(struct pool *pool)
     return welcome;
 }
 
+struct welcome *welcome_ref(struct pool *pool, struct welcome *welcome)
+{
+    pthread_mutex_lock(&pool->mutex);
+    welcome->refs++;
+    pthread_mutex_unlock(&pool->mutex);
+    return welcome;
+}
+
 void welcome_replace(struct pool *pool, struct welcome *welcome)
 {
     pthread_mutex_lock(&pool->mutex);

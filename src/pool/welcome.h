@@ -26,6 +26,7 @@ void welcome_add(struct welcome *welcome, const char *name, const char *value);
 
 /* The pool's present one, counted; NULL if no server has ever logged in. */
 struct welcome *welcome_of(struct pool *pool);
+struct welcome *welcome_ref(struct pool *pool, struct welcome *welcome);
 void welcome_replace(struct pool *pool, struct welcome *welcome); /* takes the reference over */
 void welcome_free(struct welcome *welcome); /* one that no pool ever had; accepts NULL */
 void welcome_unref(struct pool *pool, struct welcome *welcome); /* accepts NULL */

@@ -26,8 +26,8 @@ struct request {
 
 static uint64_t hash_of(const uint8_t *key)
 {
-    /* The map is found by the first half; only the comparison of both must take constant time.
-     * 0 means: not in the map. */
+    /* The map is found by the first half, which is no secret; only the comparison of both must take
+     * constant time.  0 means: not in the map. */
     return hash_bytes(key, KEY_LEN / 2) | 1;
 }
 
@@ -37,7 +37,7 @@ static bool same_key(const struct map_entry *entry, const void *key)
     return CRYPTO_memcmp(client->key, key, KEY_LEN) == 0;
 }
 
-void cancel_new_key(struct client *client)
+void cancel_new_key(struct client *client, uint32_t pid)
 {
     struct map *by_key = &client->worker->by_key;
     if (client->by_key.hash != 0)
@@ -46,6 +46,8 @@ void cancel_new_key(struct client *client)
         if (RAND_bytes(client->key, KEY_LEN) != 1)
             abort();
         client->key[0] &= 0x7f; /* the process id, positive as drivers expect */
+        if (pid != 0)
+            store_u32((char *)client->key, pid);
         client->by_key.hash = hash_of(client->key);
     } while (map_find(by_key, client->by_key.hash, same_key, client->key) != NULL);
     map_add(by_key, &client->by_key);

@@ -18,7 +18,8 @@ struct worker;
 /* Takes the client over: it is CANCELING now, and closed when all is done. */
 void cancel_request(struct client *client, struct slice key);
 
-/* Gives a logged-in client a key that nobody can guess. */
-void cancel_new_key(struct client *client);
+/* Gives a logged-in client a key that nobody can guess.  pid: what the client shall take for the
+ * process id of its server; 0: any. */
+void cancel_new_key(struct client *client, uint32_t pid);
 
 #endif

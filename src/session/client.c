@@ -14,7 +14,9 @@
 #include "pool/server.h"
 #include "proto/message.h"
 #include "proto/response.h"
+#include "proto/startup.h"
 #include "session/cancel.h"
+#include "session/greet.h"
 #include "session/names.h"
 #include "session/worker.h"
 
@@ -82,6 +84,20 @@ static int64_t wait_end_us(const struct client *client)
                  conf_query_wait_timeout_us(settings, client->part->db, user_of(client)));
 }
 
+/* In session mode it waits as others do at their first statement, if there are servers at all. */
+static bool waits_in_session_mode(const struct client *client)
+{
+    return client->waiter.since_us != 0 && client_in_session_mode(client) &&
+           pool_has_servers(client->part->pool);
+}
+
+static int64_t welcome_end_us(const struct client *client)
+{
+    return waits_in_session_mode(client)
+               ? wait_end_us(client)
+               : after(client->connected_us, settings_of(client)->client_login_timeout_us);
+}
+
 static void set(struct client *client, enum deadline_class class, int64_t at_us)
 {
     if (at_us != 0)
@@ -96,8 +112,10 @@ void client_set_deadline(struct client *client)
     switch ((enum client_state)client->state) {
     case CLIENT_STARTUP:
     case CLIENT_AUTH:
-    case CLIENT_WELCOME:
         set(client, DEADLINE_LOGIN, after(client->connected_us, settings->client_login_timeout_us));
+        break;
+    case CLIENT_WELCOME:
+        set(client, DEADLINE_LOGIN, welcome_end_us(client));
         break;
     case CLIENT_IDLE:
         set(client, DEADLINE_CLIENT_IDLE,
@@ -108,7 +126,10 @@ void client_set_deadline(struct client *client)
         break;
     case CLIENT_ACTIVE:
         set(client, DEADLINE_QUERY,
-            sooner(sooner(query_end_us(client), transaction_end_us(client)), idle_end_us(client)));
+            client->replication != STARTUP_NO_REPLICATION
+                ? 0 /* its statements are meant to take long */
+                : sooner(sooner(query_end_us(client), transaction_end_us(client)),
+                         idle_end_us(client)));
         break;
     case CLIENT_REFUSING:
     case CLIENT_CANCELING:
@@ -130,20 +151,28 @@ static void expire_active(struct client *client, struct err *err)
         err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "idle transaction timeout");
 }
 
+static void expire_waiting(struct err *err)
+{
+    err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
+    err_detail(err, "No server of the pool became free in time.");
+}
+
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
     struct client *client = CONTAINER_OF(deadline, struct client, deadline);
     struct err err = ERR_NONE;
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
-        err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
+        if (waits_in_session_mode(client))
+            expire_waiting(&err);
+        else
+            err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
         break;
     case CLIENT_IDLE:
         err_set(&err, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout");
         break;
     case CLIENT_WAITING:
-        err_set(&err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
-        err_detail(&err, "No server of the pool became free in time.");
+        expire_waiting(&err);
         break;
     case CLIENT_ACTIVE:
         expire_active(client, &err);
@@ -251,7 +280,8 @@ bool client_end_after_goodbye(struct client *client)
 {
     const struct replies *replies = &client->server->replies;
     /* Of a batch without Sync there are no answers: nothing makes the server send them. */
-    bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping;
+    bool answers_to_come =
+        !replies_settled(replies) && !replies->open && !replies->skipping && !replies->copy_both;
     if (!client->goodbye || answers_to_come || stream_pending(&client->stream) > 0)
         return false;
     client_close(client, "client close request");
@@ -285,7 +315,7 @@ static void take_server(struct client *client, struct server *server)
     server->last_kind = 0;
     client->part->stats.server_assignments++;
     if (client->state == CLIENT_WELCOME) {
-        startup_granted(client);
+        greet_granted(client);
         return;
     }
     client->state = CLIENT_ACTIVE;
@@ -315,7 +345,7 @@ void client_want_server(struct client *client)
         client_fail(client, &err);
         return;
     }
-    struct server *server = part_acquire(part);
+    struct server *server = part_acquire(part, client->waiter.opening);
     if (server != NULL) {
         take_server(client, server);
         return;
@@ -327,7 +357,7 @@ void client_want_server(struct client *client)
     if (client->state != CLIENT_WELCOME)
         client->state = CLIENT_WAITING;
     part_wait(part, &client->waiter);
-    if (client->state == CLIENT_WAITING)
+    if (client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME)
         client_set_deadline(client);
 }
 

@@ -1,7 +1,8 @@
 /*
  * session/client.h - an application's connection
  *
- *   STARTUP --startup packet--> AUTH --authenticated--> WELCOME --parameters known--> IDLE
+ *   STARTUP --startup packet--> AUTH --authenticated--> WELCOME --parameters known--> IDLE, or,
+ *   in session mode, --granted--> ACTIVE
  *   IDLE --message--> ACTIVE (a server was idle), or WAITING --granted--> ACTIVE
  *   ACTIVE --transaction over--> IDLE
  *   WAITING --statement refused--> REFUSING --read to its end, error sent--> IDLE
@@ -62,6 +63,8 @@ struct client {
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
+    bool keeps_server;     /* whatever the pool's mode: no other server has what it began with */
+    uint8_t replication;   /* enum startup_replication */
     uint32_t unnamed_batch;
     struct buf stash; /* the beginning of a message that is needed whole */
     int64_t query_us; /* when the present query came; 0: none is running */
@@ -85,6 +88,12 @@ struct client {
 
 /* A new connection; takes the socket over. */
 void client_open(struct worker *worker, int fd, const struct address *address);
+
+/* Does it keep its server until it leaves? */
+static inline bool client_in_session_mode(const struct client *client)
+{
+    return client->keeps_server || client->part->mode == POOL_SESSION;
+}
 
 /* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
 void client_fail(struct client *client, const struct err *err);
@@ -132,8 +141,6 @@ void refuse_read(struct client *client);
 /* startup.c */
 void startup_begin(struct client *client);
 void startup_read(struct client *client);
-void startup_granted(struct client *client);        /* WELCOME: has a server now */
-void startup_parameters_set(struct client *client); /* the server has taken them */
 void startup_free(struct client *client);
 
 #endif

@@ -28,7 +28,7 @@ enum step {
  * belongs to the client. */
 static bool rewrites(const struct client *client)
 {
-    return client->part->mode != POOL_SESSION &&
+    return !client_in_session_mode(client) &&
            client->worker->pool.settings->max_prepared_statements > 0;
 }
 
@@ -302,7 +302,8 @@ void forward_read(struct client *client)
     }
     if (client->state != CLIENT_ACTIVE)
         return;
-    if (!client->used && !client->stalled && client->remain == 0) {
+    if (!client->used && !client->stalled && client->remain == 0 &&
+        !client_in_session_mode(client)) {
         /* Nothing was asked: perhaps only a part of a message has come. */
         client_give_back(client);
     } else if (client->stream.readable && may_read(client)) {

@@ -11,6 +11,7 @@
 #include "proto/message.h"
 #include "proto/response.h"
 #include "session/client.h"
+#include "session/greet.h"
 #include "session/names.h"
 #include "session/worker.h"
 
@@ -132,7 +133,7 @@ static enum step take_ready(struct server *server, struct client *client, char t
     if (step != STEP_FORWARD)
         return step;
     count_time(client, txn);
-    if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT)
+    if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT && !client->keeps_server)
         return STEP_NO_BLOCKS;
     if (client->worker->has_query_timeouts)
         client_set_deadline(client);
@@ -151,7 +152,7 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
 /* Is the client's transaction over, and everything answered? */
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
-    return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
+    return !client_in_session_mode(client) && server->txn == TXN_IDLE &&
            replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
            server->remain == 0;
 }
@@ -310,7 +311,7 @@ static bool turn(struct server *server, struct client *client)
         client_close(client, "client unexpected eof");
     } else if (client->state == CLIENT_WELCOME) {
         if (replies_settled(&server->replies)) {
-            startup_parameters_set(client);
+            greet_parameters_set(client);
             return false;
         }
         return true;

@@ -1,0 +1,205 @@
+#include "session/greet.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "pool/canon.h"
+#include "pool/params.h"
+#include "pool/server.h"
+#include "pool/welcome.h"
+#include "proto/build.h"
+#include "proto/message.h"
+#include "proto/response.h"
+#include "session/cancel.h"
+#include "session/client.h"
+#include "session/login.h"
+#include "session/worker.h"
+
+static const struct settings *settings_of(const struct client *client)
+{
+    return client->worker->pool.settings;
+}
+
+static bool ascii_name(const char *value)
+{
+    size_t len = 0;
+    for (; value[len] != '\0'; len++) {
+        if (value[len] < 32 || value[len] > 126)
+            return false;
+    }
+    return len <= LIMIT_NAME;
+}
+
+/* How the server spells the value, as far as that is known without asking it; NULL: not known.
+ * The result is owned by the caller. */
+static char *canonical(struct client *client, size_t i, const char *raw)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    const char *name = params_name(table, i);
+    if (strcmp(name, "application_name") == 0 && ascii_name(raw))
+        return mem_strdup(raw);
+    return canon_find(client->part->pool, name, raw);
+}
+
+/* The parameters that the client begins with: what the server said at its login, and what the
+ * client has asked for.  *known: all values are spelt as the server spells them. */
+static struct params *initial_params(struct client *client, const struct welcome *welcome,
+                                     bool *known)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct params *params = params_empty(table);
+    *known = true;
+    for (size_t i = 0; i < params_count(table); i++) {
+        const char *raw = client->login->raw[i], *value = raw;
+        char *spelt = raw != NULL ? canonical(client, i, raw) : NULL;
+        for (size_t k = 0; raw == NULL && k < welcome->n; k++) {
+            if (strcasecmp(welcome->params[k].name, params_name(table, i)) == 0)
+                value = welcome->params[k].value;
+        }
+        if (raw != NULL && spelt == NULL)
+            *known = false;
+        if (spelt != NULL)
+            value = spelt;
+        if (value != NULL) {
+            params_set(table, &params, i, value);
+        }
+        mem_free(spelt);
+    }
+    return params;
+}
+
+static void send_parameters(struct client *client, const struct welcome *welcome, struct buf *out)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    for (size_t i = 0; i < welcome->n; i++) {
+        const struct welcome_param *param = &welcome->params[i];
+        int index = params_index(table, param->name);
+        const char *value = index >= 0 ? params_get(client->params, (size_t)index) : NULL;
+        message_parameter_status(out, param->name, value != NULL ? value : param->value);
+    }
+}
+
+/* The client has its server already in session mode; else it gets one for each transaction. */
+static void finish(struct client *client, const struct welcome *welcome)
+{
+    const char *notice = settings_of(client)->login_notify_message;
+    struct server *server = client->server;
+    struct buf out = BUF_NONE;
+    cancel_new_key(client, server != NULL ? load_u32(server->key) : 0);
+    message_auth_ok(&out);
+    send_parameters(client, welcome, &out);
+    message_key_data(&out, client->key);
+    if (notice[0] != '\0')
+        response_notice(&out, "NOTICE", "00000", notice, NULL);
+    message_ready(&out, TXN_IDLE);
+    stream_write(&client->stream, out.data, out.len);
+    buf_done(&out);
+    startup_free(client);
+    client->part->stats.client_logins++;
+    client->stalled = client->stash.len > 0; /* it has not waited for its welcome */
+    if (server == NULL) {
+        client_turn_idle(client);
+        return;
+    }
+    client->state = CLIENT_ACTIVE;
+    client_set_deadline(client);
+    if (server->stream.readable)
+        stream_yield(&server->stream);
+    forward_read(client);
+}
+
+/* Welcomes the client if all that it must be told is known. */
+static bool try_to_finish(struct client *client, const struct welcome *welcome)
+{
+    bool known = false;
+    params_unref(client->worker->proxy->pools->params, client->params);
+    client->params = initial_params(client, welcome, &known);
+    if (known)
+        finish(client, welcome);
+    return known;
+}
+
+/* With what the pool knows, without a server. */
+static bool try_without_server(struct client *client)
+{
+    struct pool *pool = client->part->pool;
+    struct welcome *welcome = welcome_of(pool);
+    bool finished = welcome != NULL && try_to_finish(client, welcome);
+    welcome_unref(pool, welcome);
+    return finished;
+}
+
+static bool needs_server(const struct client *client)
+{
+    return client_in_session_mode(client) || client->login->opening != NULL;
+}
+
+void greet_begin(struct client *client)
+{
+    client->state = CLIENT_WELCOME;
+    client_set_deadline(client);
+    if (needs_server(client) || !try_without_server(client))
+        client_want_server(client);
+}
+
+static void ask_server(struct client *client)
+{
+    struct server *server = client->server;
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct buf sql = BUF_NONE;
+    if (!params_difference(table, server->params, client->params, &sql)) {
+        greet_parameters_set(client);
+        return;
+    }
+    buf_append_u8(&sql, '\0');
+    client->used = true;
+    server_send_query(server, sql.data, REPLY_INJECT, &client_replies, client, NULL);
+    buf_done(&sql);
+}
+
+/* Our statement has set the parameters of the session: now it is known how they are spelt. */
+void greet_parameters_set(struct client *client)
+{
+    struct pool *pool = client->part->pool;
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct server *server = client->server;
+    struct welcome *welcome = welcome_ref(pool, server->welcome);
+    for (size_t i = 0; i < params_count(table); i++) {
+        const char *value = params_get(server->params, i), *raw = client->login->raw[i];
+        if (raw != NULL && value != NULL)
+            canon_add(pool, params_name(table, i), raw, value);
+        if (value != NULL)
+            params_set(table, &client->params, i, value);
+    }
+    if (!needs_server(client)) {
+        client->server = NULL;
+        server_release(server);
+    }
+    finish(client, welcome);
+    welcome_unref(pool, welcome);
+}
+
+void greet_granted(struct client *client)
+{
+    struct pool *pool = client->part->pool;
+    struct server *server = client->server;
+    if (client->stream.peer_closed) {
+        client_close(client, "client unexpected eof");
+        return;
+    }
+    bool keep = needs_server(client);
+    struct welcome *welcome = welcome_ref(pool, server->welcome);
+    if (!keep)
+        client->server = NULL;
+    bool finished = try_to_finish(client, welcome);
+    welcome_unref(pool, welcome);
+    if (finished && !keep) {
+        server_release(server);
+    } else if (!finished) {
+        client->server = server;
+        ask_server(client);
+    }
+}
