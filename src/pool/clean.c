@@ -27,8 +27,9 @@ bool server_is_clean(const struct server *server)
 {
     return server->txn == TXN_IDLE && replies_settled(&server->replies) && !server->replies.open &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
-           !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 &&
-           server->cancels == 0 && stream_pending(&server->stream) == 0 && !server->stream.broken;
+           !server->wanted_deallocate && !server->wanted_unlisten && server->remain == 0 &&
+           server->stash.len == 0 && server->cancels == 0 && stream_pending(&server->stream) == 0 &&
+           !server->stream.broken && !server->stream.readable;
 }
 
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
@@ -37,6 +38,10 @@ static bool step(struct server *server)
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
         stream_pending(&server->stream) > 0)
         return true;
+    if (server->stream.readable) {
+        stream_yield(&server->stream); /* nothing was asked: what is it that it says? */
+        return true;
+    }
     server->hurry = false;
     if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
         server_close(server, "client disconnect while server was not ready");
@@ -48,6 +53,9 @@ static bool step(struct server *server)
     } else if (server->wanted_deallocate) {
         server->wanted_deallocate = false;
         server_send_query(server, "DEALLOCATE ALL", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_unlisten) {
+        server->wanted_unlisten = false;
+        server_send_query(server, "UNLISTEN *", REPLY_SWALLOW, &nobody, NULL, NULL);
     } else if (server->wanted_reset) {
         server->wanted_reset = false;
         server->resetting = true;
@@ -78,6 +86,11 @@ static void begin(struct server *server)
     server->hurry = false;
     server->wanted_reset = needs_reset(server);
     server->state = SERVER_CLEANING;
+    if (server->stash.len > 0) {
+        /* What its client has not seen any more is there already: no event will tell. */
+        server->stream.readable = true;
+        stream_yield(&server->stream);
+    }
 }
 
 /* Nobody else can use it, so there is nothing to clean. */

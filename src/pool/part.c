@@ -295,6 +295,8 @@ static const char *reason_to_close(const struct part *part, const struct server 
     const char *reason = reason_to_close_all(part);
     if (reason != NULL)
         return reason;
+    if (server->stream.peer_closed)
+        return "server connection closed";
     if (opening_is_for_one(server->opening))
         return "replication client was closed";
     if (server->target != part->target)

@@ -38,6 +38,7 @@ struct attempt {
     struct address addresses[RESOLVE_MAX_ADDRESSES];
     size_t n_addresses, next;
     struct err err; /* of the last address */
+    size_t bytes;   /* of messages during the login */
 };
 
 static const struct stream_events events;
@@ -105,7 +106,7 @@ void server_close(struct server *server, const char *reason)
     stream_close(&server->stream);
     deadline_clear(loop_of(server), &server->deadline);
     replies_done(&server->replies);
-    statement_set_clear(&server->prepared, pools->statements);
+    statement_set_done(&server->prepared, pools->statements);
     params_unref(pools->params, server->params);
     buf_done(&server->stash);
     welcome_unref(part->pool, server->welcome);
@@ -343,42 +344,64 @@ static enum login_state feed_login(struct server *server, const char *at, uint32
     return state;
 }
 
-static void read_login(struct server *server)
+/* Feeds the whole messages that are there; gives the bytes used. */
+static size_t feed_all(struct server *server, const char *data, size_t len, enum login_state *state,
+                       struct err *err)
 {
-    struct err err = ERR_NONE;
-    char *data;
-    size_t len, at = 0;
-    ssize_t got = stream_fill(&server->stream, loop_of(server), &server->stash, &data, &len);
-    enum login_state state = LOGIN_STARTING;
-    while (len - at >= MESSAGE_HEADER && state < LOGIN_DONE) {
+    size_t at = 0;
+    while (len - at >= MESSAGE_HEADER && *state < LOGIN_DONE) {
         uint32_t length = load_u32(data + at + 1);
         if (length < 4 || length > LIMIT_SERVER_SMALL) {
-            err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length from server");
-            state = LOGIN_FAILED;
+            err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length from server");
+            *state = LOGIN_FAILED;
             break;
         }
         if (len - at < 1 + (size_t)length)
             break;
-        state = feed_login(server, data + at, length, &err);
+        *state = feed_login(server, data + at, length, err);
         at += 1 + (size_t)length;
     }
-    if (state == LOGIN_DONE && at < len) {
-        /* Nobody has asked it for anything: it is probably shutting down. */
-        err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server said more than its login needs");
-        fail_attempt(server, &err, false);
-        return;
-    }
-    stream_keep(&server->stash, data, len, at);
+    return at;
+}
+
+/* One read, and what it brought.  False: the login is over, one way or the other. */
+static bool turn_login(struct server *server)
+{
+    struct err err = ERR_NONE;
+    char *data;
+    size_t len;
+    ssize_t got = stream_fill(&server->stream, loop_of(server), &server->stash, &data, &len);
+    enum login_state state = LOGIN_STARTING;
+    size_t used = feed_all(server, data, len, &state, &err);
+    server->attempt->bytes += used;
+    bool more = used < len;
+    stream_keep(&server->stash, data, len, used);
     if (state == LOGIN_FAILED) {
         fail_attempt(server, &err, is_lasting(&err));
-    } else if (state == LOGIN_DONE) {
-        logged_in(server);
-    } else if (got < 0) {
-        err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server closed the connection during login");
-        fail_attempt(server, &err, false);
-    } else if (server->stream.readable) {
-        read_login(server);
+        return false;
     }
+    if (state == LOGIN_DONE && !more) {
+        logged_in(server);
+        return false;
+    }
+    if (got >= 0 && state != LOGIN_DONE && server->attempt->bytes <= LIMIT_SERVER_LOGIN)
+        return true;
+    /* Behind its ReadyForQuery nobody has asked it for anything: it is probably shutting down. */
+    err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server %s",
+            got < 0 ? "closed the connection during login" : "said more than its login needs");
+    fail_attempt(server, &err, false);
+    return false;
+}
+
+static void read_login(struct server *server)
+{
+    enum { TURNS = 16 };
+    for (int i = 0; i < TURNS && server->stream.readable; i++) {
+        if (!turn_login(server))
+            return;
+    }
+    if (server->stream.readable)
+        stream_yield(&server->stream);
 }
 
 /* ---- what the socket has to say ---- */
@@ -441,12 +464,34 @@ int server_take_parameter(struct server *server, const char *body, size_t len)
     return index;
 }
 
+/* Does the next transaction belong to another client? */
+static bool is_shared(const struct server *server)
+{
+    return server->part->mode != POOL_SESSION && server->opening == NULL;
+}
+
+/* Are prepared statements known by names of ours? */
+static bool renames(const struct server *server)
+{
+    return is_shared(server) && server->part->worker->settings->max_prepared_statements > 0;
+}
+
 bool server_take_command(struct server *server, const char *body, size_t len)
 {
     struct slice tag = {body, len > 0 ? len - 1 : 0};
+    if (slice_is(tag, "LISTEN"))
+        server->wanted_unlisten = is_shared(server);
+    if (renames(server) && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
+        server->wanted_deallocate = true;
     if (!slice_is(tag, "DISCARD ALL") && !slice_is(tag, "DEALLOCATE ALL"))
         return false;
-    statement_set_clear(&server->prepared, server->part->pool->pools->statements);
+    /* What stands behind it may rely on what is no more. */
+    server->wanted_deallocate = renames(server) && !replies_only_syncs_follow(&server->replies);
+    struct statement_table *table = server->part->pool->pools->statements;
+    if (server->state == SERVER_CLEANING)
+        statement_set_done(&server->prepared, table); /* nobody waits for replies any more */
+    else
+        statement_set_clear(&server->prepared, table);
     return true;
 }
 

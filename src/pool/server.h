@@ -62,7 +62,9 @@ struct server {
     bool hurry;             /* CLEANING: what its client has left running is cancelled */
     bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
     bool resetting;         /* CLEANING: it has been sent */
+    bool parses;            /* a Parse was sent since the queue of replies was empty */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
+    bool wanted_unlisten;   /* it listens for its client: CLEANING ends that */
     uint32_t remain;        /* bytes of the message that streams still to come */
     struct buf stash;       /* the beginning of a message that is needed whole */
     struct params *params;  /* counted: what its session is set to */
@@ -118,7 +120,8 @@ void server_send_query(struct server *server, const char *sql, enum reply_action
 /* Takes a ParameterStatus: its index among the parameters that follow the client, or -1. */
 int server_take_parameter(struct server *server, const char *body, size_t len);
 
-/* Takes a CommandComplete: true if it has ended all prepared statements of the session. */
+/* Takes a CommandComplete: true if it has ended all prepared statements of the session.  Other
+ * changes to them by SQL make what we know of them void: then it must end them all when it is free. */
 bool server_take_command(struct server *server, const char *body, size_t len);
 
 /* Used by cancel.c: a closed server is freed when no cancel needs it any more. */

@@ -1,8 +1,10 @@
 /*
- * pool/statements.h - prepared statements, one name for each distinct (text, types)
+ * pool/statements.h - prepared statements, one name for each distinct (text, types, environment)
  *
  * Clients that prepare the same text share one statement, which has one name on all servers, so
- * that a server needs it only once.
+ * that a server needs it only once.  Literals are read when a statement is parsed: what '01/02/2020'
+ * is depends on DateStyle.  So the settings at that time, the environment, are part of what it is;
+ * see params_environment().
  *
  * Source:     PostgreSQL docs, protocol-message-formats-Parse
  * Ownership:  statements are counted; the table must outlive them
@@ -23,6 +25,7 @@ struct statement_table;
 struct statement {
     struct map_entry entry; /* first: the map finds us by it */
     unsigned refs;          /* under the table's mutex */
+    uint64_t environment;
     uint32_t name_len;
     char name[32]; /* on servers; without NUL in the messages' counts */
     size_t len;
@@ -35,7 +38,8 @@ struct statement_table *statement_table_new(void);
 void statement_table_free(struct statement_table *table);
 
 /* A counted reference. */
-struct statement *statement_intern(struct statement_table *table, const char *body, size_t len);
+struct statement *statement_intern(struct statement_table *table, const char *body, size_t len,
+                                   uint64_t environment);
 struct statement *statement_ref(struct statement_table *table, struct statement *statement);
 void statement_unref(struct statement_table *table, struct statement *statement);
 
@@ -55,6 +59,8 @@ enum statement_presence {
 };
 
 void statement_set_init(struct statement_set *set);
+void statement_set_done(struct statement_set *set, struct statement_table *table);
+/* The server has forgotten all it had; changes whose reply is still to come come after that. */
 void statement_set_clear(struct statement_set *set, struct statement_table *table);
 
 /* Has the server this statement, as far as the batch may know?  If so it counts as used. */

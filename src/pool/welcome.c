@@ -1,6 +1,7 @@
 #include "pool/welcome.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "pool/pool.h"
@@ -25,6 +26,15 @@ void welcome_add(struct welcome *welcome, const char *name, const char *value)
     welcome->params = mem_resize(welcome->params, (welcome->n + 1) * sizeof *welcome->params);
     welcome->params[welcome->n++] =
         (struct welcome_param){.name = mem_strdup(name), .value = mem_strdup(value)};
+}
+
+const char *welcome_value(const struct welcome *welcome, const char *name)
+{
+    for (size_t i = 0; i < welcome->n; i++) {
+        if (strcasecmp(welcome->params[i].name, name) == 0)
+            return welcome->params[i].value;
+    }
+    return NULL;
 }
 
 struct welcome *welcome_of(struct pool *pool)

@@ -24,6 +24,9 @@ struct welcome *welcome_new(void);
 /* Before it is given to a pool.  A later value replaces an earlier one. */
 void welcome_add(struct welcome *welcome, const char *name, const char *value);
 
+/* NULL if the server did not report it; names compare without case. */
+const char *welcome_value(const struct welcome *welcome, const char *name);
+
 /* The pool's present one, counted; NULL if no server has ever logged in. */
 struct welcome *welcome_of(struct pool *pool);
 struct welcome *welcome_ref(struct pool *pool, struct welcome *welcome);

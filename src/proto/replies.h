@@ -80,6 +80,7 @@ struct replies {
     bool copy_in;   /* the server reads COPY data */
     bool copy_both; /* streaming replication: from here on nothing is counted, all is forwarded */
     bool uncertain; /* see above */
+    bool busy;      /* set by the owner: a message of the server is being passed on in parts */
 };
 
 void replies_done(struct replies *replies); /* gives the memory back; notes are not settled */
@@ -107,6 +108,9 @@ const struct reply *replies_head(const struct replies *replies);
 
 /* How many Syncs have not been answered yet. */
 uint32_t replies_count_syncs(const struct replies *replies);
+
+/* Is there nothing behind the head but Syncs? */
+bool replies_only_syncs_follow(const struct replies *replies);
 
 /* The client has gone: what it still expects is swallowed; all notes are settled as skipped,
  * newest first; fakes vanish. */

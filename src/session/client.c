@@ -233,6 +233,8 @@ void client_detach(struct client *client)
     uncount(client);
     names_clear(client);
     map_done(&client->names);
+    mem_free(client->unnamed);
+    client->unnamed = NULL;
     params_unref(worker->proxy->pools->params, client->params);
     client->params = NULL;
     startup_free(client);
@@ -377,6 +379,17 @@ void client_give_back(struct client *client)
     client->state = CLIENT_IDLE; /* before others run: they may look at all clients */
     server_release(server);
     client_turn_idle(client);
+}
+
+void client_give_back_unused(struct client *client)
+{
+    struct server *server = client->server;
+    client->server = NULL;
+    client->state = CLIENT_IDLE;
+    server_release(server);
+    client_set_deadline(client);
+    if (client->stream.readable)
+        stream_yield(&client->stream);
 }
 
 static struct client *client_of_waiter(struct waiter *waiter)

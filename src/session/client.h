@@ -29,7 +29,7 @@ struct client_login;
 struct err;
 struct params;
 struct server;
-struct statement;
+struct unnamed;
 struct worker;
 
 enum client_state {
@@ -72,9 +72,9 @@ struct client {
 
     struct waiter waiter;
     TAILQ_ENTRY(client) entry;
-    struct map names;          /* prepared statements by the client's names */
-    struct statement *unnamed; /* counted, or NULL: its unnamed statement, to send again */
-    struct map_entry by_key;   /* in worker->by_key, once logged in */
+    struct map names;        /* prepared statements by the client's names */
+    struct unnamed *unnamed; /* owned, or NULL: its unnamed statement, to send again */
+    struct map_entry by_key; /* in worker->by_key, once logged in */
     uint8_t key[8];
     uint64_t id;
     int64_t connected_us, requested_us;
@@ -113,6 +113,9 @@ void client_want_server(struct client *client);
 
 /* Ends the lease in order; the client stays. */
 void client_give_back(struct client *client);
+
+/* The same when nothing was sent: what more the client says is read when others had their turn. */
+void client_give_back_unused(struct client *client);
 
 /* Its server has gone away under it. */
 void client_server_lost(struct client *client, const char *reason);

@@ -24,12 +24,12 @@ enum step {
     STEP_BAD,   /* *err says what is wrong */
 };
 
-/* Rewriting needs prepared statements to be anybody's: not in session mode, where the server
- * belongs to the client. */
-static bool rewrites(const struct client *client)
+/* Prepared statements are rewritten where the next transaction may run on another server, or those
+ * before did: the mode of a pool can change. */
+static bool rewrites(const struct client *client, uint8_t kind)
 {
-    return !client_in_session_mode(client) &&
-           client->worker->pool.settings->max_prepared_statements > 0;
+    return (kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
+           (!client_in_session_mode(client) || client->names.count > 0);
 }
 
 static void expect(struct client *client, enum reply_kind kind)
@@ -72,11 +72,9 @@ static size_t stream_on(struct client *client, const char *at, size_t left, bool
     return here;
 }
 
+/* From the first message of a batch on, whatever it is, time counts. */
 static void start_query(struct client *client)
 {
-    client->part->stats.queries++;
-    if (client->query_us != 0)
-        return;
     client->query_us = clock_now_us();
     client->requested_us = client->query_us;
     if (client->xact_us == 0)
@@ -90,17 +88,17 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
 {
     switch ((uint8_t)at[0]) {
     case FE_QUERY:
-        start_query(client);
+        client->part->stats.queries++;
         names_drop_unnamed(client);
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:
-        start_query(client);
+        client->part->stats.queries++;
         client->batch++;
         expect(client, REPLY_SYNC);
         break;
     case FE_FUNCTION_CALL:
-        start_query(client);
+        client->part->stats.queries++;
         expect(client, REPLY_FUNCTION);
         break;
     case FE_PARSE:
@@ -164,13 +162,17 @@ static enum step rewrite(struct client *client, const char *at, size_t left, siz
     return STEP_ON;
 }
 
-/* Messages of an ordinary size are sent whole: a client that stops in the middle of one does not hold
- * a server for it, and one that vanishes leaves no half message behind. */
-static bool comes_whole(const char *at, size_t left)
+/* Messages of an ordinary size, and those that must be known whole, are sent whole: a client that stops
+ * in the middle of one does not hold a server for it, and one that vanishes leaves no half message. */
+static bool comes_whole(const struct client *client, const char *at, size_t left)
 {
     enum { ORDINARY = 16384 };
+    uint8_t kind = (uint8_t)at[0];
     size_t total = 1 + (size_t)load_u32(at + 1);
-    return left < total && total <= ORDINARY && (uint8_t)at[0] != FE_COPY_DATA;
+    if (left >= total || kind == FE_COPY_DATA)
+        return false;
+    bool read = rewrites(client, kind) && kind != FE_BIND && total <= LIMIT_KEPT_STATEMENT;
+    return total <= ORDINARY || read;
 }
 
 /* Has the server anything to do with this message?  While it skips to the next Sync it has not;
@@ -195,14 +197,14 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
         *used = stream_on(client, at, left, true);
         return STEP_ON;
     }
-    if (comes_whole(at, left))
+    if (comes_whole(client, at, left))
         return STEP_MORE;
     if (!client->used)
         begin(client);
-    if ((kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
-        rewrites(client)) {
+    if (client->query_us == 0)
+        start_query(client);
+    if (rewrites(client, kind))
         return rewrite(client, at, left, used);
-    }
     return pass(client, at, left, used);
 }
 
@@ -250,7 +252,7 @@ static enum step forward(struct client *client, const char *data, size_t len, si
 static bool may_read(const struct client *client)
 {
     const struct server *server = client->server;
-    return client->state == CLIENT_ACTIVE && !client->stalled && !client->goodbye &&
+    return client->state == CLIENT_ACTIVE && !client->goodbye &&
            stream_pending(&server->stream) == 0 &&
            server->replies.count < LIMIT_OUTSTANDING_REPLIES;
 }
@@ -270,7 +272,6 @@ static bool turn(struct client *client, bool from_stash)
     batch_begin(&worker->to_client, &client->stream);
     enum step step = forward(client, data, len, &used, &err);
     client->part->stats.received += used;
-    names_keep_unnamed(client);
     batch_flush(&worker->to_server);
     batch_flush(&worker->to_client);
     stream_keep(&client->stash, data, len, used);
@@ -293,20 +294,21 @@ static bool turn(struct client *client, bool from_stash)
 void forward_read(struct client *client)
 {
     enum { TURNS = 16 };
-    bool from_stash = client->stalled;
-    client->stalled = false;
-    for (int i = 0; i < TURNS && may_read(client) && (from_stash || client->stream.readable); i++) {
-        if (!turn(client, from_stash))
+    bool again = client->stalled; /* a stalled message looks again, once */
+    for (int i = 0; i < TURNS && may_read(client); i++) {
+        if (!again && (client->stalled || !client->stream.readable))
+            break;
+        if (!turn(client, again))
             return;
-        from_stash = false;
+        again = false;
     }
     if (client->state != CLIENT_ACTIVE)
         return;
     if (!client->used && !client->stalled && client->remain == 0 &&
         !client_in_session_mode(client)) {
-        /* Nothing was asked: perhaps only a part of a message has come. */
-        client_give_back(client);
-    } else if (client->stream.readable && may_read(client)) {
+        /* Nothing was asked: perhaps only a part of a message has come, perhaps nothing ever will. */
+        client_give_back_unused(client);
+    } else if (client->stream.readable && !client->stalled && may_read(client)) {
         stream_yield(&client->stream);
     }
 }

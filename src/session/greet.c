@@ -34,14 +34,12 @@ static bool ascii_name(const char *value)
 }
 
 /* How the server spells the value, as far as that is known without asking it; NULL: not known.
- * The result is owned by the caller. */
-static char *canonical(struct client *client, size_t i, const char *raw)
+ * base: the value without the client's wish.  The result is owned by the caller. */
+static char *canonical(struct client *client, const char *name, const char *base, const char *raw)
 {
-    struct params_table *table = client->worker->proxy->pools->params;
-    const char *name = params_name(table, i);
     if (strcmp(name, "application_name") == 0 && ascii_name(raw))
         return mem_strdup(raw);
-    return canon_find(client->part->pool, name, raw);
+    return base != NULL ? canon_find(client->part->pool, name, base, raw) : NULL;
 }
 
 /* The parameters that the client begins with: what the server said at its login, and what the
@@ -53,19 +51,14 @@ static struct params *initial_params(struct client *client, const struct welcome
     struct params *params = params_empty(table);
     *known = true;
     for (size_t i = 0; i < params_count(table); i++) {
-        const char *raw = client->login->raw[i], *value = raw;
-        char *spelt = raw != NULL ? canonical(client, i, raw) : NULL;
-        for (size_t k = 0; raw == NULL && k < welcome->n; k++) {
-            if (strcasecmp(welcome->params[k].name, params_name(table, i)) == 0)
-                value = welcome->params[k].value;
-        }
+        const char *name = params_name(table, i), *raw = client->login->raw[i];
+        const char *base = welcome_value(welcome, name);
+        char *spelt = raw != NULL ? canonical(client, name, base, raw) : NULL;
         if (raw != NULL && spelt == NULL)
             *known = false;
-        if (spelt != NULL)
-            value = spelt;
-        if (value != NULL) {
+        const char *value = spelt != NULL ? spelt : raw != NULL ? raw : base;
+        if (value != NULL)
             params_set(table, &params, i, value);
-        }
         mem_free(spelt);
     }
     return params;
@@ -145,12 +138,31 @@ void greet_begin(struct client *client)
         client_want_server(client);
 }
 
+/* What the session has where the client has no wish, and what it began with where it has one: a value
+ * such as DateStyle's may say only a part, and leaves the rest as it was. */
+static struct params *before_wishes(struct client *client)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    const struct server *server = client->server;
+    struct params *params = params_ref(table, server->params);
+    for (size_t i = 0; i < params_count(table); i++) {
+        const char *value = welcome_value(server->welcome, params_name(table, i));
+        if (client->login->raw[i] != NULL && value != NULL)
+            params_set(table, &params, i, value);
+    }
+    return params;
+}
+
 static void ask_server(struct client *client)
 {
     struct server *server = client->server;
     struct params_table *table = client->worker->proxy->pools->params;
+    struct params *before = before_wishes(client);
     struct buf sql = BUF_NONE;
-    if (!params_difference(table, server->params, client->params, &sql)) {
+    bool differs = params_difference(table, server->params, before, &sql);
+    differs |= params_difference(table, before, client->params, &sql);
+    params_unref(table, before);
+    if (!differs) {
         greet_parameters_set(client);
         return;
     }
@@ -158,6 +170,20 @@ static void ask_server(struct client *client)
     client->used = true;
     server_send_query(server, sql.data, REPLY_INJECT, &client_replies, client, NULL);
     buf_done(&sql);
+}
+
+/* The server has taken the client's wish; value: as it reports it, or NULL if it does not. */
+static void learn(struct client *client, size_t i, const char *raw, const char *value)
+{
+    struct pool *pool = client->part->pool;
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct server *server = client->server;
+    const char *name = params_name(table, i);
+    const char *base = welcome_value(server->welcome, name);
+    if (base == NULL)
+        params_set(table, &server->params, i, raw);
+    else if (value != NULL)
+        canon_add(pool, name, base, raw, value);
 }
 
 /* Our statement has set the parameters of the session: now it is known how they are spelt. */
@@ -168,9 +194,10 @@ void greet_parameters_set(struct client *client)
     struct server *server = client->server;
     struct welcome *welcome = welcome_ref(pool, server->welcome);
     for (size_t i = 0; i < params_count(table); i++) {
-        const char *value = params_get(server->params, i), *raw = client->login->raw[i];
-        if (raw != NULL && value != NULL)
-            canon_add(pool, params_name(table, i), raw, value);
+        const char *raw = client->login->raw[i];
+        if (raw != NULL)
+            learn(client, i, raw, params_get(server->params, i));
+        const char *value = params_get(server->params, i);
         if (value != NULL)
             params_set(table, &client->params, i, value);
     }

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "pool/params.h"
 #include "pool/server.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -44,6 +45,13 @@ char names_parameters_note;
 static struct statement_table *table_of(const struct client *client)
 {
     return client->worker->proxy->pools->statements;
+}
+
+/* With max_prepared_statements = 0 names go through as they are, but for clients that have had theirs
+ * before that was set; the unnamed statement is still the client's own. */
+static bool renames(const struct client *client)
+{
+    return client->worker->pool.settings->max_prepared_statements > 0 || client->names.count > 0;
 }
 
 /* ---- the map ---- */
@@ -93,27 +101,23 @@ static void set_statement(struct client *client, struct name *name, struct state
     name->statement = statement != NULL ? statement_ref(table_of(client), statement) : NULL;
 }
 
+/* Changes whose reply is to come stand behind what has ended all others. */
 void names_clear(struct client *client)
 {
+    struct map kept = {0};
     uint32_t at = 0;
     struct name *name;
-    while ((name = (struct name *)map_next(&client->names, &at)) != NULL)
-        set_statement(client, name, NULL);
-    /* Those with replies to come stay until then; without any the whole map can go. */
-    bool any_left;
-    do {
-        any_left = false;
-        at = 0;
-        while ((name = (struct name *)map_next(&client->names, &at)) != NULL) {
-            if (name->pending == 0) {
-                forget_if_unused(client, name);
-                any_left = true;
-                break;
-            }
+    while ((name = (struct name *)map_next(&client->names, &at)) != NULL) {
+        if (name->pending > 0) {
+            map_add(&kept, &name->entry);
+            continue;
         }
-    } while (any_left);
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+        set_statement(client, name, NULL);
+        mem_free(name);
+    }
+    map_done(&client->names);
+    client->names = kept;
+    names_drop_unnamed(client);
 }
 
 /* ---- notes ---- */
@@ -195,12 +199,12 @@ static void send_header(struct client *client, char kind, size_t body_len)
     batch_copy(to_server(client), header, sizeof header);
 }
 
-static void send_parse(struct client *client, const char *name, size_t name_len,
-                       const struct statement *statement)
+static void send_parse(struct client *client, const char *name, size_t name_len, const char *body,
+                       size_t len)
 {
-    send_header(client, FE_PARSE, name_len + 1 + statement->len);
+    send_header(client, FE_PARSE, name_len + 1 + len);
     batch_copy(to_server(client), name, name_len + 1);
-    batch_copy(to_server(client), statement->body, statement->len);
+    batch_copy(to_server(client), body, len);
     client->part->stats.server_parses++;
 }
 
@@ -230,6 +234,25 @@ static void evict(struct client *client)
     }
 }
 
+static uint64_t environment(const struct client *client)
+{
+    return params_environment(client->params);
+}
+
+/* The statement of a name that the server has not got is parsed under the present settings, as a
+ * plan that has become invalid is. */
+static struct statement *renew(struct client *client, struct name *name)
+{
+    struct statement *old = name->statement;
+    if (old->environment == environment(client))
+        return old;
+    struct statement *renewed =
+        statement_intern(table_of(client), old->body, old->len, environment(client));
+    set_statement(client, name, renewed);
+    statement_unref(table_of(client), renewed);
+    return renewed;
+}
+
 static enum statement_presence presence(const struct client *client,
                                         const struct statement *statement)
 {
@@ -242,7 +265,8 @@ static void prepare(struct client *client, enum note_kind kind, struct name *nam
 {
     evict(client);
     struct note *note = change_server(client, kind, name, statement);
-    send_parse(client, statement->name, statement->name_len, statement);
+    client->server->parses = true;
+    send_parse(client, statement->name, statement->name_len, statement->body, statement->len);
     expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
 }
 
@@ -301,50 +325,59 @@ static void no_such_statement(struct client *client, const char *text)
     expect_error(client, &err);
 }
 
-/* Parse of the unnamed statement goes through as it is, but we remember where it stands.  One that
- * is too long for that is not remembered: it can be used in its own batch only. */
+/* Parse of the unnamed statement goes through as it is, but we keep a copy, for a later transaction
+ * that may run on another server.  One that is too long for that can be used in this one only. */
 static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
 {
-    size_t total = total_of(at);
-    if (left < total && total <= LOOP_SCRATCH)
+    size_t len = total_of(at) - MESSAGE_HEADER - 1;
+    bool kept = len <= LIMIT_KEPT_STATEMENT;
+    if (left < total_of(at) && kept)
         return NAMES_MORE;
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+    struct unnamed *unnamed = client->unnamed;
+    if (kept && (unnamed == NULL || unnamed->cap < len)) {
+        client->unnamed = unnamed = mem_resize(unnamed, sizeof *unnamed + len);
+        unnamed->cap = len;
+    }
+    if (kept)
+        memcpy(unnamed->body, at + MESSAGE_HEADER + 1, len);
+    if (unnamed != NULL)
+        unnamed->len = kept ? len : 0;
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
-    client->worker->unnamed_body =
-        left >= total ? (struct slice){at + MESSAGE_HEADER + 1, total - MESSAGE_HEADER - 1}
-                      : (struct slice){NULL, 0};
     return NAMES_PASS;
 }
 
 void names_drop_unnamed(struct client *client)
 {
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+    if (client->unnamed != NULL)
+        client->unnamed->len = 0;
     client->unnamed_here = false;
-    client->worker->unnamed_body = (struct slice){NULL, 0};
 }
 
-void names_keep_unnamed(struct client *client)
+/* REWRITTEN: the statement of the name is on the server. */
+static enum names_step provide(struct client *client, struct name *name,
+                               struct statement **statement)
 {
-    struct slice *body = &client->worker->unnamed_body;
-    if (body->ptr != NULL)
-        client->unnamed = statement_intern(table_of(client), body->ptr, body->len);
-    *body = (struct slice){NULL, 0};
+    enum statement_presence there = presence(client, name->statement);
+    if (there == STATEMENT_ABSENT && name->statement != renew(client, name))
+        there = presence(client, name->statement);
+    if (there == STATEMENT_UNCERTAIN)
+        return NAMES_STALL;
+    *statement = name->statement;
+    if (there == STATEMENT_ABSENT)
+        prepare(client, NOTE_INJECT, NULL, *statement);
+    return NAMES_REWRITTEN;
 }
 
 /* PostgreSQL looks at the text first and at the name then: it gets the text under a name that it has. */
-static enum names_step duplicate(struct client *client, const struct name *name,
+static enum names_step duplicate(struct client *client, struct name *name,
                                  const struct reader *body)
 {
-    struct statement *taken = name->statement;
+    struct statement *taken;
     struct err err;
-    enum statement_presence there = presence(client, taken);
-    if (there == STATEMENT_UNCERTAIN)
-        return NAMES_STALL;
-    if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, taken);
+    enum names_step step = provide(client, name, &taken);
+    if (step != NAMES_REWRITTEN)
+        return step;
     err_set(&err, SQLSTATE_DUPLICATE_STATEMENT, "prepared statement \"%.200s\" already exists",
             name->text);
     send_header(client, FE_PARSE, taken->name_len + 1 + reader_left(body));
@@ -377,6 +410,8 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
         return NAMES_MORE;
     if (at[MESSAGE_HEADER] == '\0')
         return parse_unnamed(client, at, left);
+    if (!renames(client))
+        return NAMES_PASS;
     if (left < total)
         return NAMES_MORE;
     *used = total;
@@ -390,7 +425,7 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
     if (name != NULL && name->statement != NULL)
         return duplicate(client, name, &reader);
     struct statement *statement =
-        statement_intern(table_of(client), reader.pos, reader_left(&reader));
+        statement_intern(table_of(client), reader.pos, reader_left(&reader), environment(client));
     enum names_step step = add_name(client, text, statement);
     statement_unref(table_of(client), statement);
     return step;
@@ -404,14 +439,14 @@ static enum names_step use_unnamed(struct client *client)
     if (client->unnamed_here && batches_ago > 0 &&
         replies_count_syncs(&server->replies) >= batches_ago)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
-    client->worker->unnamed_body = (struct slice){NULL, 0};
     if (client->unnamed_here)
         return NAMES_PASS;
-    if (client->unnamed == NULL) {
+    const struct unnamed *unnamed = client->unnamed;
+    if (unnamed == NULL || unnamed->len == 0) {
         no_such_statement(client, "");
         return NAMES_DROP;
     }
-    send_parse(client, "", 0, client->unnamed);
+    send_parse(client, "", 0, unnamed->body, unnamed->len);
     expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
@@ -428,13 +463,7 @@ static enum names_step use(struct client *client, const char *text, struct state
         no_such_statement(client, text);
         return NAMES_DROP;
     }
-    *statement = name->statement;
-    enum statement_presence there = presence(client, *statement);
-    if (there == STATEMENT_UNCERTAIN)
-        return NAMES_STALL;
-    if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, *statement);
-    return NAMES_REWRITTEN;
+    return provide(client, name, statement);
 }
 
 enum names_step names_bind(struct client *client, const char *at, size_t left, size_t *used)
@@ -448,8 +477,8 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
         return NAMES_MORE;
     *used = here;
     client->part->stats.binds++;
-    if (reader.bad)
-        return NAMES_PASS; /* for PostgreSQL to complain about */
+    if (reader.bad || (text[0] != '\0' && !renames(client)))
+        return NAMES_PASS; /* for PostgreSQL to complain about, or to use as it is */
     enum names_step step = text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
@@ -486,13 +515,10 @@ enum names_step names_describe(struct client *client, const char *at, size_t lef
     enum names_step step = read_target(at, left, used, &text);
     if (step != NAMES_REWRITTEN)
         return step;
-    if (text[0] == '\0') {
-        /* It is no use that makes it forgettable: a Bind will follow, maybe in another batch. */
-        struct slice body = client->worker->unnamed_body;
-        step = use_unnamed(client);
-        client->worker->unnamed_body = body;
-        return step;
-    }
+    if (text[0] == '\0')
+        return use_unnamed(client);
+    if (!renames(client))
+        return NAMES_PASS;
     step = use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
@@ -513,6 +539,8 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
         names_drop_unnamed(client);
         return NAMES_PASS;
     }
+    if (!renames(client))
+        return NAMES_PASS;
     struct name *name = find(client, text);
     if (is_uncertain(client, name))
         return NAMES_STALL;

@@ -25,6 +25,12 @@ static bool ends_statement(uint8_t kind, bool in_batch)
     return kind == FE_SYNC || (!in_batch && (kind == FE_QUERY || kind == FE_FUNCTION_CALL));
 }
 
+/* Flush, and what is left of a COPY, is ignored between statements. */
+static bool begins_batch(uint8_t kind)
+{
+    return kind != FE_FLUSH && kind != FE_COPY_DATA && kind != FE_COPY_DONE && kind != FE_COPY_FAIL;
+}
+
 /* Gives the bytes used; *over: the statement has been read. */
 static size_t skip(struct client *client, const char *data, size_t len, bool *over)
 {
@@ -43,7 +49,7 @@ static size_t skip(struct client *client, const char *data, size_t len, bool *ov
             }
             client->remain = 1 + length;
             client->last = ends_statement(kind, client->in_batch);
-            client->in_batch = true;
+            client->in_batch |= begins_batch(kind);
         }
         size_t taken = left < client->remain ? left : client->remain;
         client->remain -= (uint32_t)taken;

@@ -33,9 +33,8 @@ static void parameters_set(struct client *client)
     for (size_t i = 0; i < params_count(table); i++) {
         const char *theirs = params_get(server->params, i);
         const char *ours = params_get(client->params, i);
-        if (theirs == NULL && ours != NULL) {
+        if ((theirs == NULL) != (ours == NULL))
             params_set(table, &server->params, i, ours);
-        }
     }
     params_unref(table, client->params);
     client->params = params_ref(table, server->params);
@@ -105,23 +104,27 @@ static enum step take_parameter(struct server *server, struct client *client, co
         known = told != NULL && strcmp(told, value) == 0;
         if (!known)
             params_set(table, &client->params, (size_t)index, value);
+        /* What was parsed since may have been read under either value. */
+        if (!known && server->parses && params_in_environment(table, (size_t)index))
+            server->wanted_deallocate = true;
     }
     if (client->state == CLIENT_WELCOME)
         return STEP_SWALLOW;
     return known && setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
 }
 
-static void count_time(struct client *client, char txn)
+/* What is already under way behind this answer begins now. */
+static void count_time(struct client *client, char txn, bool more)
 {
     int64_t now_us = clock_now_us();
     struct part_stats *stats = &client->part->stats;
     if (client->query_us != 0)
         stats->query_us += (uint64_t)(now_us - client->query_us);
-    client->query_us = 0;
+    client->query_us = more ? now_us : 0;
     if (txn == TXN_IDLE && client->xact_us != 0) {
         stats->xacts++;
         stats->xact_us += (uint64_t)(now_us - client->xact_us);
-        client->xact_us = 0;
+        client->xact_us = more ? now_us : 0;
     }
 }
 
@@ -132,7 +135,9 @@ static enum step take_ready(struct server *server, struct client *client, char t
         step_of(replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
     if (step != STEP_FORWARD)
         return step;
-    count_time(client, txn);
+    bool more = server->replies.count > 0;
+    server->parses = server->parses && more;
+    count_time(client, txn, more);
     if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT && !client->keeps_server)
         return STEP_NO_BLOCKS;
     if (client->worker->has_query_timeouts)
@@ -157,6 +162,17 @@ static bool lease_is_over(const struct server *server, const struct client *clie
            server->remain == 0;
 }
 
+/* Does the server not have what we believe it has?  A client's mistake with names of its own is found
+ * here, before it gets there. */
+static bool is_about_names(const char *body, size_t len)
+{
+    struct err err;
+    const char *severity;
+    response_parse(body, len, &err, &severity);
+    return strcmp(err.sqlstate, SQLSTATE_INVALID_STATEMENT_NAME) == 0 ||
+           strcmp(err.sqlstate, SQLSTATE_DUPLICATE_STATEMENT) == 0;
+}
+
 static enum step take_error(struct server *server, struct client *client, const char *body,
                             size_t len)
 {
@@ -172,6 +188,8 @@ static enum step take_error(struct server *server, struct client *client, const 
     bool other = head != NULL && head->action == REPLY_REPLACE &&
                  names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
+    if (head != NULL && head->action != REPLY_REPLACE && is_about_names(body, len))
+        server->wanted_deallocate = true;
     enum step step =
         step_of(replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
     if (setting)
@@ -259,6 +277,7 @@ static enum step relay(struct server *server, struct client *client, const char 
         server->forward = step == STEP_FORWARD || step == STEP_BAD_SETTING;
         server->last_kind = kind;
         server->remain = (uint32_t)(total - here);
+        server->replies.busy = server->remain > 0;
         give(server, client, data + at, here);
         at += here;
         if (server->remain == 0)
@@ -282,7 +301,7 @@ static void end_badly(struct server *server, struct client *client, enum step st
         client_close(client, "invalid server parameter");
         break;
     case STEP_NO_LOGIN:
-        server->stream.broken = true; /* in the middle of our statement */
+        client->goodbye = true; /* our statement has failed: it ends by itself, and did nothing */
         err = *client->refusal;
         client_fail(client, &err);
         break;

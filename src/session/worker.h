@@ -51,9 +51,7 @@ struct worker {
     bool has_query_timeouts; /* somebody's queries or transactions are timed */
     int n_login;             /* of them: not logged in yet */
     struct batch to_server, to_client; /* of the connection at work */
-    struct slice
-        unnamed_body; /* in the input at work: an unnamed Parse that nothing has used yet */
-    struct listener *listeners; /* owned array */
+    struct listener *listeners;        /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
 };

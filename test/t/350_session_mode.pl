@@ -11,7 +11,7 @@ use Wire;
 my $node = Howdah->node('main');
 my $h = Howdah->new(
     node => $node,
-    settings => {pool_mode => 'session', default_pool_size => 2, ignore_startup_parameters => 'extra_float_digits'},
+    settings => {pool_mode => 'session', default_pool_size => 2, workers => 1, ignore_startup_parameters => 'extra_float_digits'},
     databases => {
         app => $node->connstr('app'),
         shared => $node->connstr('app') . ' pool_mode=transaction',
@@ -140,5 +140,18 @@ is($follows->value('show datestyle'), 'German, DMY', 'who did not, is told apart
 $h->poll_until(sub { pool('sv_active') == 1 }, 'its server is free');
 is($follows->value('show datestyle'), 'German, DMY', '... and takes its settings along');
 $_->close for $keeps, $follows;
+
+# Many kinds of clients, few servers, two workers: everybody gets its own kind
+
+my $many = Howdah->new(node => $node, settings => {pool_mode => 'session', default_pool_size => 3, workers => 2})->start;
+my @crowd;
+for my $i (0 .. 39) {
+    my $client = Wire->to($many);
+    $client->send(Wire::startup(user => 'app', database => 'app', search_path => 'kind' . $i % 5) . Wire::query('show search_path') . Wire::terminate());
+    push @crowd, $client;
+}
+my @got = map { my ($row) = grep { $_->[0] eq 'D' } $_->recv_all; $row ? (Wire::data_row($row->[1]))[0] : 'nothing' } @crowd;
+is_deeply(\@got, [map { 'kind' . $_ % 5 } 0 .. 39], 'everybody gets a server of its kind');
+is((grep { $_->{user} eq 'app' } @{$many->show('pools')})[0]{cl_waiting}, 0, '... and nobody is left');
 
 Howdah->finish;
