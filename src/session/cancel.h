@@ -1,8 +1,9 @@
 /*
  * session/cancel.h - cancel requests of clients
  *
- * The key belongs to a client of some worker, so the request goes round all of them.  The client
- * that sent it sees its connection closed when the cancel has been delivered, as with PostgreSQL.
+ * The key belongs to a client of some worker, so the request goes round all of them, and on to
+ * another process if that has given it out (session/peers.h).  The client that sent it sees its
+ * connection closed when the cancel has been delivered, as with PostgreSQL.
  *
  * Source:     PostgreSQL docs, protocol-flow-canceling-requests
  * Threading:  the thread of the client's worker
@@ -18,7 +19,7 @@ struct worker;
 /* Takes the client over: it is CANCELING now, and closed when all is done. */
 void cancel_request(struct client *client, struct slice key);
 
-/* Gives a logged-in client a key that nobody can guess. */
+/* Gives a logged-in client a key that nobody can guess; among peers it tells whose it is. */
 void cancel_new_key(struct client *client);
 
 #endif
