@@ -8,7 +8,7 @@
  * request with it may still be passed on, so that none goes round for ever where peers disagree on
  * who is who.  The other 45 bits are random.
  *
- * Source:  the layout of PgBouncer since 1.20, so that it can be among the peers
+ * Source:  the layout of PgBouncer 1.25, so that it can be among the peers
  */
 #ifndef SESSION_PEERKEY_H
 #define SESSION_PEERKEY_H

@@ -175,6 +175,17 @@ static void start(struct peer_request *request, const struct conf_peer *peer)
     try_next_address(request);
 }
 
+/* A peer closes the connection and says nothing; what else comes is not from a peer. */
+static void read_end(struct peer_request *request)
+{
+    char byte;
+    ssize_t got = stream_read(&request->stream, &byte, sizeof byte);
+    if (got < 0)
+        log_debug("successfully sent cancel request to peer %d", request->pool->id);
+    if (got != 0)
+        end(request, got > 0 ? "unexpected answer" : NULL);
+}
+
 static void connected(struct peer_request *request)
 {
     struct buf out = BUF_NONE;
@@ -192,6 +203,8 @@ static void connected(struct peer_request *request)
     message_cancel(&out, request->key);
     stream_write(&request->stream, out.data, out.len);
     buf_done(&out);
+    if (request->stream.readable) /* it came with the event that is at work: there is no other */
+        read_end(request);
 }
 
 /* ---- what the socket has to say ---- */
@@ -202,20 +215,13 @@ static void on_drained(struct stream *stream)
         connected((struct peer_request *)stream);
 }
 
-/* A peer closes the connection and says nothing; what else comes is not from a peer. */
 static void on_readable(struct stream *stream)
 {
     struct peer_request *request = (struct peer_request *)stream;
-    char byte;
-    if (stream->connecting) {
+    if (stream->connecting)
         connected(request);
-        return;
-    }
-    ssize_t got = stream_read(stream, &byte, sizeof byte);
-    if (got < 0)
-        log_debug("successfully sent cancel request to peer %d", request->pool->id);
-    if (got != 0)
-        end(request, got > 0 ? "unexpected answer" : NULL);
+    else if (request->state == PEER_SENT)
+        read_end(request);
 }
 
 static const struct stream_events events = {.readable = on_readable, .drained = on_drained};

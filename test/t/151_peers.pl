@@ -169,4 +169,17 @@ for my $what (qw(peers peer_pools)) {
     is($types, $what eq 'peers' ? '23 25 23 23' : '23 23 23 23 23', "the types of SHOW \U$what");
 }
 
+# One that waits for the end of its last client
+
+$_->close for @busy, $waiter, @victims, @others;
+my $last = login(at($h[2]));
+$last->send(Wire::query('select pg_sleep(64)'));
+$h[2]->poll_until(sub { active('%pg_sleep(64)%') == 1 }, 'it runs');
+$h[2]->signal('TERM');
+$h[2]->poll_until(sub { eval { !grep { peer_id(login(any())) == 258 } 1 .. 20 } }, 'it takes no more clients at the port');
+any()->raw(Wire::cancel(@{$last->key}))->recv_all;
+is(code($last->recv_until('Z')), '57014', 'a process that shuts down still gets the cancel requests for its clients');
+$last->close;
+$h[2]->wait_for_exit('... and ends when they are gone');
+
 Howdah->finish;
