@@ -306,6 +306,14 @@ static int count_users(const struct settings *settings)
     return n;
 }
 
+static int count_peers(const struct settings *settings)
+{
+    int n = 0;
+    for (const struct conf_peer *peer = NULL; (peer = conf_next_peer(settings, peer)) != NULL;)
+        n++;
+    return n;
+}
+
 static int count_pools(struct pools *pools)
 {
     int n = 1; /* the console's */
@@ -329,9 +337,9 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
     }
     write_count(cells, "databases", count_databases(control->settings));
     write_count(cells, "users", count_users(control->settings));
-    write_count(cells, "peers", 0);
+    write_count(cells, "peers", count_peers(control->settings));
     write_count(cells, "pools", count_pools(control->proxy->pools));
-    write_count(cells, "peer_pools", 0);
+    write_count(cells, "peer_pools", count_peers(control->settings)); /* each has one */
     write_count(cells, "free_clients", 0);
     write_count(cells, "used_clients", all.used_clients);
     write_count(cells, "login_clients", all.login_clients);

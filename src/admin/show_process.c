@@ -56,6 +56,7 @@ void show_help(struct request *request)
     request_notice(request, "Console usage",
                    "\n"
                    "\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n"
+                   "\tSHOW PEERS|PEER_POOLS\n"
                    "\tSHOW LISTS|STATE|TOTALS\n"
                    "\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES\n"
                    "\tSET key = arg\n"

@@ -74,6 +74,14 @@ static const struct table_column user_columns[] = {
     I("current_client_connections"),
 };
 
+static const struct table_column peer_columns[] = {I("peer_id"), T("host"), I("port"),
+                                                   I("pool_size")};
+
+static const struct table_column peer_pool_columns[] = {
+    I("peer_id"),  I("cl_active_cancel_req"), I("cl_waiting_cancel_req"), I("sv_active_cancel"),
+    I("sv_login"),
+};
+
 static const struct table_column list_columns[] = {T("list"), I("items")};
 
 static const struct table_column stats_columns[] = {
@@ -176,8 +184,8 @@ const struct verb command_verbs[] = {
     {"SHOW", "HELP", RIGHT_LOOK, ARGUMENT_NONE, show_help, NO_ROWS, "SHOW"},
     NOT_YET_SHOW("SOCKETS"),
     NOT_YET_SHOW("ACTIVE_SOCKETS"),
-    NOT_YET_SHOW("PEERS"),
-    NOT_YET_SHOW("PEER_POOLS"),
+    SHOW("PEERS", show_peers, peer_columns),
+    SHOW("PEER_POOLS", show_peer_pools, peer_pool_columns),
     NOT_YET_SHOW("MEM"),
     NOT_YET_SHOW("DNS_HOSTS"),
     NOT_YET_SHOW("DNS_ZONES"),

@@ -22,6 +22,7 @@ enum {
     PARAMETER_MAX = 1000,
     SECRET_MAX = USERLIST_SECRET_MAX,
     DEFAULT_PORT = 5432,
+    DEFAULT_PEER_PORT = 6432,
 };
 
 struct database_node {
@@ -34,10 +35,16 @@ struct user_node {
     UT_hash_handle hh;
 };
 
+struct peer_node {
+    struct conf_peer peer; /* first, as above */
+    UT_hash_handle hh;
+};
+
 struct conf_entries {
     atomic_int refs;
     struct database_node *databases;     /* owned: hash table */
     struct user_node *users;             /* owned: hash table */
+    struct peer_node *peers;             /* owned: hash table */
     struct database_node *auto_database; /* owned: "*"; NULL for none */
 };
 
@@ -47,8 +54,9 @@ enum key_kind {
     KEY_SECRET,
     KEY_HOST,
     KEY_PORT,
-    KEY_COUNT, /* -1 for not said */
-    KEY_LIMIT, /* any negative number for not said */
+    KEY_PEER_PORT, /* with the default of listen_port */
+    KEY_COUNT,     /* -1 for not said */
+    KEY_LIMIT,     /* any negative number for not said */
     KEY_TIME,
     KEY_POOL_MODE,
     KEY_LATER_TEXT, /* those of later versions */
@@ -65,6 +73,7 @@ struct entry_key {
 
 #define DB(field)   offsetof(struct conf_database, field)
 #define USER(field) offsetof(struct conf_user, field)
+#define PEER(field) offsetof(struct conf_peer, field)
 
 /* clang-format off */
 static const struct entry_key database_keys[] = {
@@ -107,6 +116,13 @@ static const struct entry_key user_keys[] = {
     {"max_user_connections",        KEY_LATER_COUNT, 0,                                 0},
     {NULL,                          KEY_END,         0,                                 0},
 };
+
+static const struct entry_key peer_keys[] = {
+    {"host",      KEY_HOST,      PEER(host),      HOST_MAX},
+    {"port",      KEY_PEER_PORT, PEER(port),      0},
+    {"pool_size", KEY_COUNT,     PEER(pool_size), 0},
+    {NULL,        KEY_END,       0,               0},
+};
 /* clang-format on */
 
 static void *field_of(void *entry, const struct entry_key *key)
@@ -125,6 +141,9 @@ static void init_fields(void *entry, const struct entry_key *keys)
         switch (key->kind) {
         case KEY_PORT:
             *(int *)field_of(entry, key) = DEFAULT_PORT;
+            break;
+        case KEY_PEER_PORT:
+            *(int *)field_of(entry, key) = DEFAULT_PEER_PORT;
             break;
         case KEY_COUNT:
         case KEY_LIMIT:
@@ -242,6 +261,7 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
     case KEY_HOST:
         return store_host(field, key, value, err);
     case KEY_PORT:
+    case KEY_PEER_PORT:
         return store_int(field, key, value, 1, 65535, err);
     case KEY_COUNT:
         return store_int(field, key, value, -1, INT_MAX, err);
@@ -413,6 +433,45 @@ void entries_add_user(struct conf_entries *entries, const struct ini_entry *line
     HASH_ADD_KEYPTR(hh, entries->users, node->user.name, len, node);
 }
 
+static void free_peer(struct peer_node *node)
+{
+    free_texts(&node->peer, peer_keys);
+    mem_free(node);
+}
+
+/* The name of a peer is its number. */
+static void fill_peer(struct conf_peer *peer, const struct entry_place *place)
+{
+    int64_t id = 0;
+    init_fields(peer, peer_keys);
+    if (!value_read_int(place->line->key, 1, CONF_PEER_ID_MAX, &id))
+        complain(place, "expected the number of a peer, from 1 to 16383");
+    peer->id = (int)id;
+    store_pairs(peer, peer_keys, place);
+}
+
+void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line,
+                      struct conf_report *report)
+{
+    const struct entry_place place = {.kind = "peer", .line = line, .report = report};
+    size_t errors = report->n_errors;
+    struct peer_node *node = mem_new(sizeof *node), *old;
+    fill_peer(&node->peer, &place);
+    if (report->n_errors == errors && node->peer.host == NULL)
+        complain(&place, "key \"host\" is missing");
+    if (report->n_errors > errors) {
+        free_peer(node);
+        return;
+    }
+    HASH_FIND(hh, entries->peers, &node->peer.id, sizeof node->peer.id, old);
+    if (old != NULL) {
+        HASH_DEL(entries->peers, old);
+        free_peer(old);
+        warn_again(&place);
+    }
+    HASH_ADD(hh, entries->peers, peer.id, sizeof node->peer.id, node);
+}
+
 struct conf_entries *entries_new(void)
 {
     struct conf_entries *entries = mem_new(sizeof *entries);
@@ -439,6 +498,12 @@ static void free_all(struct conf_entries *entries)
     {
         HASH_DEL(entries->users, user);
         free_user(user);
+    }
+    struct peer_node *peer, *next_peer;
+    HASH_ITER(hh, entries->peers, peer, next_peer)
+    {
+        HASH_DEL(entries->peers, peer);
+        free_peer(peer);
     }
     free_database(entries->auto_database);
     mem_free(entries);
@@ -470,6 +535,13 @@ const struct conf_user *entries_find_user(const struct conf_entries *entries, co
     return node != NULL ? &node->user : NULL;
 }
 
+const struct conf_peer *entries_find_peer(const struct conf_entries *entries, int id)
+{
+    struct peer_node *node;
+    HASH_FIND(hh, entries->peers, &id, sizeof id, node);
+    return node != NULL ? &node->peer : NULL;
+}
+
 const struct conf_database *entries_next_database(const struct conf_entries *entries,
                                                   const struct conf_database *after)
 {
@@ -484,4 +556,12 @@ const struct conf_user *entries_next_user(const struct conf_entries *entries,
     const struct user_node *node = (const struct user_node *)after;
     node = node != NULL ? node->hh.next : entries->users;
     return node != NULL ? &node->user : NULL;
+}
+
+const struct conf_peer *entries_next_peer(const struct conf_entries *entries,
+                                          const struct conf_peer *after)
+{
+    const struct peer_node *node = (const struct peer_node *)after;
+    node = node != NULL ? node->hh.next : entries->peers;
+    return node != NULL ? &node->peer : NULL;
 }

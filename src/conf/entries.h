@@ -1,5 +1,5 @@
 /*
- * conf/entries.h - the entries of [databases] and [users]
+ * conf/entries.h - the entries of [databases], [users] and [peers]
  *
  * An entry says only what differs from the settings; -1 and NULL stand for "not said", and
  * conf/settings.h knows which value then counts.
@@ -51,6 +51,16 @@ struct conf_user {
     int64_t client_idle_timeout_us;
 };
 
+enum { CONF_PEER_ID_MAX = 16383 };
+
+/* Another process whose clients may send us their cancel requests, and we ours to it. */
+struct conf_peer {
+    int id; /* from 1 to CONF_PEER_ID_MAX */
+    const char *host;
+    int port;
+    int pool_size; /* -1: not said */
+};
+
 struct conf_entries *entries_new(void); /* empty */
 struct conf_entries *entries_ref(struct conf_entries *entries);
 void entries_unref(struct conf_entries *entries); /* accepts NULL */
@@ -61,17 +71,22 @@ void entries_add_database(struct conf_entries *entries, const struct ini_entry *
                           struct conf_report *report);
 void entries_add_user(struct conf_entries *entries, const struct ini_entry *line,
                       struct conf_report *report);
+void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line,
+                      struct conf_report *report);
 
 /* NULL when there is none.  "*" is found by entries_auto_database() only. */
 const struct conf_database *entries_find_database(const struct conf_entries *entries,
                                                   const char *name);
 const struct conf_database *entries_auto_database(const struct conf_entries *entries);
 const struct conf_user *entries_find_user(const struct conf_entries *entries, const char *name);
+const struct conf_peer *entries_find_peer(const struct conf_entries *entries, int id);
 
 /* In the order of the file, without "*"; after NULL comes the first, after the last NULL. */
 const struct conf_database *entries_next_database(const struct conf_entries *entries,
                                                   const struct conf_database *after);
 const struct conf_user *entries_next_user(const struct conf_entries *entries,
                                           const struct conf_user *after);
+const struct conf_peer *entries_next_peer(const struct conf_entries *entries,
+                                          const struct conf_peer *after);
 
 #endif

@@ -11,9 +11,10 @@
 #include "base/mem.h"
 #include "pool/server.h"
 #include "session/client.h"
+#include "session/peers.h"
 #include "session/worker.h"
 
-enum { KEY_LEN = 8 };
+enum { KEY_LEN = PEER_KEY_LEN };
 
 /* On its round through the workers, and back. */
 struct request {
@@ -22,31 +23,50 @@ struct request {
     unsigned origin, at; /* indices of workers */
     uint64_t client_id;  /* who asked */
     uint8_t key[KEY_LEN];
+    const char *reason; /* static text for the log: why nothing came of it; NULL: nothing to say */
 };
+
+static const struct settings *settings_of(const struct worker *worker)
+{
+    return worker->pool.settings;
+}
 
 static uint64_t hash_of(const uint8_t *key)
 {
-    /* The map is found by the first half, which is no secret; only the comparison of both must take
-     * constant time.  0 means: not in the map. */
-    return hash_bytes(key, KEY_LEN / 2) | 1;
+    /* How long the look-up takes tells nothing of a key, as the hash has a secret key of its own.
+     * 0 means: not in the map. */
+    uint8_t given[KEY_LEN];
+    memcpy(given, key, KEY_LEN);
+    peer_key_restore(given);
+    return hash_bytes(given, KEY_LEN) | 1;
 }
 
 static bool same_key(const struct map_entry *entry, const void *key)
 {
     const struct client *client = CONTAINER_OF(entry, struct client, by_key);
-    return CRYPTO_memcmp(client->key, key, KEY_LEN) == 0;
+    uint8_t ours[KEY_LEN], given[KEY_LEN];
+    memcpy(ours, client->key, KEY_LEN);
+    memcpy(given, key, KEY_LEN);
+    if (settings_of(client->worker)->peer_id > 0) { /* it may have come through other peers */
+        peer_key_restore(ours);
+        peer_key_restore(given);
+    }
+    return CRYPTO_memcmp(ours, given, KEY_LEN) == 0;
 }
 
 void cancel_new_key(struct client *client, uint32_t pid)
 {
     struct map *by_key = &client->worker->by_key;
+    int peer_id = settings_of(client->worker)->peer_id;
     if (client->by_key.hash != 0)
         map_remove(by_key, &client->by_key);
     do {
         if (RAND_bytes(client->key, KEY_LEN) != 1)
             abort();
         client->key[0] &= 0x7f; /* the process id, positive as drivers expect */
-        if (pid != 0)
+        if (peer_id > 0)
+            peer_key_sign(client->key, peer_id);
+        else if (pid != 0)
             store_u32((char *)client->key, pid);
         client->by_key.hash = hash_of(client->key);
     } while (map_find(by_key, client->by_key.hash, same_key, client->key) != NULL);
@@ -55,13 +75,18 @@ void cancel_new_key(struct client *client, uint32_t pid)
 
 static void send_on(struct request *request);
 
+static struct loop *loop_of_origin(const struct request *request)
+{
+    return request->proxy->workers[request->origin]->loop;
+}
+
 static void deliver_back(struct mail *mail, struct loop *loop)
 {
     struct request *request = (struct request *)mail;
     struct client *client;
     TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
         if (client->id == request->client_id) {
-            client_close(client, NULL);
+            client_close(client, request->reason);
             break;
         }
     }
@@ -71,7 +96,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
 static void finish(struct request *request)
 {
     request->mail.deliver = deliver_back;
-    loop_post(request->proxy->workers[request->origin]->loop, &request->mail);
+    loop_post(loop_of_origin(request), &request->mail);
 }
 
 /* A client in the queue: its statement has reached no server, so we say what PostgreSQL would. */
@@ -82,6 +107,23 @@ static void cancel_waiting(struct client *client)
     refuse_statement(client, &err);
 }
 
+/* No client of this process has the key.  Not even that is told. */
+static void pass_to_peer(struct request *request, struct worker *worker)
+{
+    int own_id = settings_of(worker)->peer_id;
+    if (own_id == 0 || peer_key_id(request->key) == own_id) {
+        finish(request);
+        return;
+    }
+    request->mail.deliver = deliver_back;
+    const char *why_not =
+        peers_forward(worker, request->key, loop_of_origin(request), &request->mail);
+    if (why_not == NULL)
+        return; /* it may be gone already */
+    request->reason = why_not;
+    finish(request);
+}
+
 static void deliver(struct mail *mail, struct loop *loop)
 {
     struct request *request = (struct request *)mail;
@@ -89,15 +131,16 @@ static void deliver(struct mail *mail, struct loop *loop)
     struct map_entry *entry =
         map_find(&worker->by_key, hash_of(request->key), same_key, request->key);
     if (entry == NULL) {
-        request->at++;
-        send_on(request);
+        if (++request->at < request->proxy->n_workers)
+            send_on(request);
+        else
+            pass_to_peer(request, worker);
         return;
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
-        server_cancel(client->server, request->proxy->workers[request->origin]->loop,
-                      &request->mail);
+        server_cancel(client->server, loop_of_origin(request), &request->mail);
         return;
     }
     if (client->state == CLIENT_WAITING)
@@ -107,10 +150,6 @@ static void deliver(struct mail *mail, struct loop *loop)
 
 static void send_on(struct request *request)
 {
-    if (request->at == request->proxy->n_workers) {
-        finish(request); /* nobody has this key: not even that is told */
-        return;
-    }
     request->mail.deliver = deliver;
     loop_post(request->proxy->workers[request->at]->loop, &request->mail);
 }
@@ -118,7 +157,8 @@ static void send_on(struct request *request)
 void cancel_request(struct client *client, struct slice key)
 {
     client->state = CLIENT_CANCELING;
-    if (key.len != KEY_LEN) { /* we give no other keys */
+    client_set_deadline(client); /* none: the request has its own */
+    if (key.len != KEY_LEN) {    /* we give no other keys */
         client_close(client, NULL);
         return;
     }

@@ -1,8 +1,9 @@
 /*
  * session/cancel.h - cancel requests of clients
  *
- * The key belongs to a client of some worker, so the request goes round all of them.  The client
- * that sent it sees its connection closed when the cancel has been delivered, as with PostgreSQL.
+ * The key belongs to a client of some worker, so the request goes round all of them, and on to
+ * another process if that has given it out (session/peers.h).  The client that sent it sees its
+ * connection closed when the cancel has been delivered, as with PostgreSQL.
  *
  * Source:     PostgreSQL docs, protocol-flow-canceling-requests
  * Threading:  the thread of the client's worker
@@ -19,7 +20,7 @@ struct worker;
 void cancel_request(struct client *client, struct slice key);
 
 /* Gives a logged-in client a key that nobody can guess.  pid: what the client shall take for the
- * process id of its server; 0: any. */
+ * process id of its server; 0: any.  Among peers the key tells whose it is instead. */
 void cancel_new_key(struct client *client, uint32_t pid);
 
 #endif

@@ -249,10 +249,10 @@ void client_detach(struct client *client)
 
 void client_close(struct client *client, const char *reason)
 {
-    bool logged_in = client->state >= CLIENT_IDLE && client->state <= CLIENT_REFUSING;
+    bool worth_a_line = client->state >= CLIENT_IDLE; /* not what never logged in */
     if (client->state == CLIENT_CLOSED)
         return;
-    if (reason != NULL && settings_of(client)->log_disconnections && logged_in)
+    if (reason != NULL && settings_of(client)->log_disconnections && worth_a_line)
         client_log(client, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - client->connected_us) / 1000000));
     client->state = CLIENT_CLOSED;

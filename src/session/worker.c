@@ -28,6 +28,7 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
     worker->proxy = proxy;
     worker->loop = loop_new();
     TAILQ_INIT(&worker->clients);
+    TAILQ_INIT(&worker->peer_pools);
     pool_worker_init(&worker->pool, proxy->pools, index, worker->loop, settings,
                      &client_pool_events);
     worker->has_query_timeouts = any_query_timeouts(settings);
@@ -43,6 +44,7 @@ static void close_all(struct worker *worker)
     worker->pool.stopping = true;
     while ((client = TAILQ_FIRST(&worker->clients)) != NULL)
         client_fail(client, &err);
+    peers_end_all(worker);
     pool_worker_done(&worker->pool);
 }
 
@@ -108,6 +110,7 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
     struct worker *worker = news->worker;
     worker->has_query_timeouts = any_query_timeouts(news->settings);
     pool_worker_reload(&worker->pool, news->settings);
+    peers_reload(worker);
     dismiss_clients(worker);
     mem_free(news);
 }

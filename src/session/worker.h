@@ -16,6 +16,7 @@
 #include "base/reader.h"
 #include "net/batch.h"
 #include "pool/pool.h"
+#include "session/peers.h"
 
 struct client;
 struct console_seat;
@@ -46,7 +47,8 @@ struct worker {
     struct loop *loop;       /* owned */
     pthread_t thread;
     TAILQ_HEAD(client_list, client) clients;
-    struct map by_key;       /* logged-in clients by their cancel key */
+    struct map by_key;                /* logged-in clients by their cancel key */
+    struct peer_pool_list peer_pools; /* peers with cancel requests on their way */
     atomic_int n_sockets;    /* clients of any state; read by the others when they accept */
     bool has_query_timeouts; /* somebody's queries or transactions are timed */
     int n_login;             /* of them: not logged in yet */

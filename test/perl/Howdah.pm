@@ -107,6 +107,8 @@ sub node
 
 =item workers: how many, default 2
 
+=item port: one that others have too, which needs so_reuseport; default: one of its own
+
 =item extra: text at the end of the file
 
 =item ini: the whole text of the file instead of all that
@@ -123,7 +125,7 @@ sub new
         name => $name,
         dir => PostgreSQL::Test::Utils::tempdir_short(),
         logfile => "$PostgreSQL::Test::Utils::log_path/$name.log",
-        port => PostgreSQL::Test::Cluster::get_free_port(),
+        port => $options{port} // PostgreSQL::Test::Cluster::get_free_port(),
         options => {workers => 2, %options},
     }, $class;
     $self->write_files;

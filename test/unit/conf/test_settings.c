@@ -87,8 +87,6 @@ static void what_is_wrong_is_named_with_its_place(void **state)
         {"[pgbouncer]\nclient_tls_sslmode = prefer\n", "h.ini:2: key \"client_tls_sslmode\": "
                                                        "value \"prefer\" is not supported yet by "
                                                        "this version"},
-        {"[pgbouncer]\n[peers]\n1 = host=a\n", "h.ini:3: peer \"1\": section \"peers\" is not "
-                                               "supported yet by this version"},
         {"[pgbouncer]\nfoo\n", "h.ini:2: expected \"key = value\", \"[section]\" or a comment"},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -144,6 +142,21 @@ static void entries_are_checked(void **state)
          "\"n234567890123456789012345678901234567890123456789012345678901234\": expected at most "
          "63 "
          "bytes"},
+        {"[peers]\n0 = host=a\n", "peer \"0\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n16384 = host=a\n",
+         "peer \"16384\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n-1 = host=a\n", "peer \"-1\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\neast = host=a\n",
+         "peer \"east\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n'' = host=a\n", "peer \"\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n1 =\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = port=6432\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = host=''\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = host=a port=0\n", "peer \"1\": key \"port\": value \"0\": expected an "
+                                         "integer from 1 to 65535"},
+        {"[peers]\n1 = host=a pool_size=-2\n", "peer \"1\": key \"pool_size\": value \"-2\": "
+                                               "expected an integer from -1 to 2147483647"},
+        {"[peers]\n1 = host=a user=b\n", "peer \"1\": unknown key \"user\""},
         {"[users]\nu = host=a\n", "user \"u\": unknown key \"host\""},
         {"[users]\nu = pool_mode='\n", "user \"u\": key \"pool_mode\": the value has no closing "
                                        "quote"},
@@ -307,6 +320,51 @@ static void the_last_of_two_entries_counts(void **state)
     assert_string_equal(conf_auto_database(settings)->host, "d");
     assert_int_equal(conf_find_user(settings, "u")->pool_size, 2);
     assert_null(conf_next_user(settings, conf_next_user(settings, NULL)));
+    settings_unref(settings);
+    conf_report_done(&report);
+}
+
+static void peers_are_found_by_their_number(void **state)
+{
+    struct settings *s = load_clean("[pgbouncer]\npeer_id = 1\ndefault_pool_size = 9\n"
+                                    "[peers]\n3 = host=/run port=6433 pool_size=0\n"
+                                    "1 = host=10.0.0.1\n16383 = host=c pool_size=-1\n");
+    const struct conf_peer *first = conf_next_peer(s, NULL);
+    assert_int_equal(first->id, 3);
+    assert_ptr_equal(first, conf_find_peer(s, 3));
+    assert_string_equal(first->host, "/run");
+    assert_int_equal(first->port, 6433);
+    assert_int_equal(conf_peer_pool_size(s, first), 0);
+    const struct conf_peer *own = conf_next_peer(s, first);
+    assert_int_equal(own->id, 1);
+    assert_int_equal(own->port, 6432);
+    assert_int_equal(conf_peer_pool_size(s, own), 9);
+    assert_int_equal(conf_peer_pool_size(s, conf_find_peer(s, 16383)), 9);
+    assert_null(conf_next_peer(s, conf_find_peer(s, 16383)));
+    assert_null(conf_find_peer(s, 2));
+    assert_null(conf_find_peer(s, 0));
+    settings_unref(s);
+}
+
+/* Servers may be without a limit; what anybody can cause may not. */
+static void a_peer_has_a_limit_in_any_case(void **state)
+{
+    struct settings *s = load_clean("[pgbouncer]\npeer_id = 1\ndefault_pool_size = 0\n"
+                                    "[peers]\n2 = host=a\n");
+    assert_int_equal(conf_peer_pool_size(s, conf_find_peer(s, 2)), 100);
+    settings_unref(s);
+}
+
+static void peers_without_an_own_number_get_a_warning(void **state)
+{
+    struct conf_report report;
+    struct settings *settings = load("[pgbouncer]\n[peers]\n2 = host=a\n2 = host=b\n", &report);
+    assert_int_equal(report.n_warnings, 2);
+    assert_note(&report, 0, false, "h.ini:4: peer \"2\" is defined again, this line counts");
+    assert_note(&report, 1, false,
+                "h.ini: section \"peers\" has no effect without the setting \"peer_id\"");
+    assert_string_equal(conf_find_peer(settings, 2)->host, "b");
+    assert_null(conf_next_peer(settings, conf_find_peer(settings, 2)));
     settings_unref(settings);
     conf_report_done(&report);
 }
@@ -555,6 +613,9 @@ int main(void)
         cmocka_unit_test(warnings_do_not_stop_a_load),
         cmocka_unit_test(a_database_says_where_it_is),
         cmocka_unit_test(the_last_of_two_entries_counts),
+        cmocka_unit_test(peers_are_found_by_their_number),
+        cmocka_unit_test(a_peer_has_a_limit_in_any_case),
+        cmocka_unit_test(peers_without_an_own_number_get_a_warning),
         cmocka_unit_test(a_user_beats_a_database_beats_the_settings),
         cmocka_unit_test(a_limit_below_zero_is_none),
         cmocka_unit_test(an_auth_file_gives_the_secrets),
