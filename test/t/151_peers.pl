@@ -51,7 +51,7 @@ my %random = map { substr(bytes($_), 0, 1) . substr(bytes($_), 3) => 1 } @client
 is(scalar(keys %random), 60, '... and are all different');
 $_->close for @clients;
 
-my $alone = Howdah->new(node => $node)->start;
+my $alone = Howdah->new(node => $node, settings => {pool_mode => 'transaction'})->start;
 %seen = map { peer_id($_) => 1, 'last' . ((unpack('C8', bytes($_)))[7] % 4) => 1 } map { login(Wire->to($alone)) } 1 .. 40;
 cmp_ok(scalar(keys %seen), '>', 20, 'without peer_id keys are random where the peers have theirs');
 $alone->stop;
