@@ -115,10 +115,10 @@ static bool has_servers(struct control *control, struct database *database)
 {
     struct pools *pools = control->proxy->pools;
     if (database != NULL)
-        return atomic_load(&database->n_servers) > 0;
+        return atomic_load(&database->quota.n_servers) > 0;
     for (database = pools_first_database(pools); database != NULL;
          database = database_next(pools, database)) {
-        if (atomic_load(&database->n_servers) > 0)
+        if (atomic_load(&database->quota.n_servers) > 0)
             return true;
     }
     return false;

@@ -182,7 +182,7 @@ static void write_database(struct request *request, const char *name,
     cell_text(cells, db->pool_mode >= 0 ? pool_mode_name((enum pool_mode)db->pool_mode) : NULL);
     cell_text(cells, NULL);
     cell_int(cells, settings->max_db_connections);
-    cell_int(cells, atomic_load(&database->n_servers));
+    cell_int(cells, atomic_load(&database->quota.n_servers));
     cell_int(cells, conf_max_db_client_connections(settings, db));
     cell_int(cells, atomic_load(&database->n_clients));
     cell_int(cells, atomic_load(&database->paused) || atomic_load(&control->proxy->pools->paused));

@@ -19,7 +19,9 @@
 
 enum {
     HOST_MAX = 255,
+    HOSTS_MAX = 65535,
     PARAMETER_MAX = 1000,
+    QUERY_MAX = 1 << 20,
     SECRET_MAX = USERLIST_SECRET_MAX,
     DEFAULT_PORT = 5432,
     DEFAULT_PEER_PORT = 6432,
@@ -53,15 +55,15 @@ enum key_kind {
     KEY_TEXT, /* at most `max` bytes, as the next two */
     KEY_SECRET,
     KEY_HOST,
+    KEY_HOSTS,
     KEY_PORT,
     KEY_PEER_PORT, /* with the default of listen_port */
     KEY_COUNT,     /* -1 for not said */
     KEY_LIMIT,     /* any negative number for not said */
     KEY_TIME,
     KEY_POOL_MODE,
+    KEY_BALANCE,
     KEY_LATER_TEXT, /* those of later versions */
-    KEY_LATER_COUNT,
-    KEY_LATER_BALANCE,
 };
 
 struct entry_key {
@@ -78,7 +80,7 @@ struct entry_key {
 /* clang-format off */
 static const struct entry_key database_keys[] = {
     {"dbname",                    KEY_TEXT,          DB(dbname),                    LIMIT_NAME},
-    {"host",                      KEY_HOST,          DB(host),                      HOST_MAX},
+    {"host",                      KEY_HOSTS,         DB(host),                      HOSTS_MAX},
     {"port",                      KEY_PORT,          DB(port),                      0},
     {"user",                      KEY_TEXT,          DB(user),                      LIMIT_NAME},
     {"password",                  KEY_SECRET,        DB(password),                  SECRET_MAX},
@@ -94,12 +96,12 @@ static const struct entry_key database_keys[] = {
     {"auth_user",                 KEY_LATER_TEXT,    0,                             0},
     {"auth_query",                KEY_LATER_TEXT,    0,                             0},
     {"auth_dbname",               KEY_LATER_TEXT,    0,                             0},
-    {"connect_query",             KEY_LATER_TEXT,    0,                             0},
-    {"min_pool_size",             KEY_LATER_COUNT,   0,                             0},
-    {"reserve_pool_size",         KEY_LATER_COUNT,   0,                             0},
-    {"reserve_pool",              KEY_LATER_COUNT,   0,                             0},
-    {"max_db_connections",        KEY_LATER_COUNT,   0,                             0},
-    {"load_balance_hosts",        KEY_LATER_BALANCE, 0,                             0},
+    {"connect_query",             KEY_TEXT,          DB(connect_query),             QUERY_MAX},
+    {"min_pool_size",             KEY_COUNT,         DB(min_pool_size),             0},
+    {"reserve_pool_size",         KEY_COUNT,         DB(reserve_pool_size),         0},
+    {"reserve_pool",              KEY_COUNT,         DB(reserve_pool_size),         0},
+    {"max_db_connections",        KEY_LIMIT,         DB(max_db_connections),        0},
+    {"load_balance_hosts",        KEY_BALANCE,       DB(balance_hosts),             0},
     {NULL,                        KEY_END,           0,                             0},
 };
 
@@ -112,8 +114,8 @@ static const struct entry_key user_keys[] = {
     {"idle_transaction_timeout",    KEY_TIME,        USER(idle_transaction_timeout_us), 0},
     {"transaction_timeout",         KEY_TIME,        USER(transaction_timeout_us),      0},
     {"client_idle_timeout",         KEY_TIME,        USER(client_idle_timeout_us),      0},
-    {"reserve_pool_size",           KEY_LATER_COUNT, 0,                                 0},
-    {"max_user_connections",        KEY_LATER_COUNT, 0,                                 0},
+    {"reserve_pool_size",           KEY_COUNT,       USER(reserve_pool_size),           0},
+    {"max_user_connections",        KEY_LIMIT,       USER(max_user_connections),        0},
     {NULL,                          KEY_END,         0,                                 0},
 };
 
@@ -132,7 +134,8 @@ static void *field_of(void *entry, const struct entry_key *key)
 
 static bool owns_text(const struct entry_key *key)
 {
-    return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST;
+    return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST ||
+           key->kind == KEY_HOSTS;
 }
 
 static void init_fields(void *entry, const struct entry_key *keys)
@@ -195,11 +198,22 @@ static bool store_text(void *field, const struct entry_key *key, const char *val
     return true;
 }
 
-static bool store_host(void *field, const struct entry_key *key, const char *value, struct err *err)
+/* One host, or with `list` some, between commas. */
+static bool store_host(void *field, const struct entry_key *key, const char *value, bool list,
+                       struct err *err)
 {
-    if (strchr(value, ',') != NULL)
-        return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED,
-                       "a list of hosts is not supported yet by this version");
+    const char *at = value;
+    while (value[0] != '\0') {
+        size_t len = strcspn(at, ",");
+        if (len == 0 || len > HOST_MAX || (at[len] == ',' && !list))
+            return refuse(key, value,
+                          list ? "hosts of 1 to 255 bytes, between commas"
+                               : "one host of 1 to 255 bytes",
+                          err);
+        if (at[len] == '\0')
+            break;
+        at += len + 1;
+    }
     return store_text(field, key, value, err);
 }
 
@@ -235,20 +249,14 @@ static bool store_pool_mode(int *field, const struct entry_key *key, const char 
     return true;
 }
 
-static bool check_later_count(const struct entry_key *key, const char *value, struct err *err)
-{
-    int number = 0;
-    if (!store_int(&number, key, value, INT_MIN, INT_MAX, err))
-        return false;
-    return number <= 0 || refuse_later(key, err);
-}
-
-static bool check_balance(const struct entry_key *key, const char *value, struct err *err)
+static bool store_balance(int *field, const struct entry_key *key, const char *value,
+                          struct err *err)
 {
     const struct conf_word *word = conf_find_word(load_balance_words, value);
     if (word == NULL)
         return refuse(key, value, "round-robin or disable", err);
-    return word->built || refuse_later(key, err);
+    *field = word->value;
+    return true;
 }
 
 static bool store(void *entry, const struct entry_key *key, const char *value, struct err *err)
@@ -259,7 +267,9 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
     case KEY_SECRET:
         return store_text(field, key, value, err);
     case KEY_HOST:
-        return store_host(field, key, value, err);
+        return store_host(field, key, value, false, err);
+    case KEY_HOSTS:
+        return store_host(field, key, value, true, err);
     case KEY_PORT:
     case KEY_PEER_PORT:
         return store_int(field, key, value, 1, 65535, err);
@@ -273,10 +283,8 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
         return store_pool_mode(field, key, value, err);
     case KEY_LATER_TEXT:
         return value[0] == '\0' || refuse_later(key, err);
-    case KEY_LATER_COUNT:
-        return check_later_count(key, value, err);
-    case KEY_LATER_BALANCE:
-        return check_balance(key, value, err);
+    case KEY_BALANCE:
+        return store_balance(field, key, value, err);
     case KEY_END:
         break;
     }

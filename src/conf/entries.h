@@ -24,28 +24,35 @@ struct ini_entry;
 struct conf_database {
     const char *name;            /* what clients ask for; "*" for the automatic one */
     const char *dbname;          /* on the server; NULL only for "*": the client's name for it */
-    const char *host;            /* NULL: the unix socket in unix_socket_dir */
+    const char *host;            /* a comma list; NULL: the unix socket in unix_socket_dir */
     const char *user;            /* for all clients; NULL: each its own */
     const char *password;        /* of that user; NULL: none, or the one in auth_file */
+    const char *connect_query;   /* for each new server; NULL: none */
     const char *client_encoding; /* these four: startup parameters for servers; NULL: none */
     const char *datestyle;
     const char *timezone;
     const char *application_name;
     int port;
-    int pool_mode;                 /* enum pool_mode; -1: not said, as all below */
-    int pool_size;                 /* 0: no limit */
-    int max_db_client_connections; /* <= 0: not said */
+    int pool_mode; /* enum pool_mode; -1: not said, as all below */
+    int pool_size; /* 0: no limit */
+    int min_pool_size;
+    int reserve_pool_size;
+    int max_db_connections; /* <= 0: not said, as the next */
+    int max_db_client_connections;
+    int balance_hosts;             /* enum load_balance */
     int64_t query_wait_timeout_us; /* 0: off */
     int64_t server_lifetime_us;    /* <= 0: not said */
 };
 
 struct conf_user {
     const char *name;
-    int pool_mode;                   /* enum pool_mode; -1: not said, as all below */
-    int pool_size;                   /* 0: no limit */
-    int max_user_client_connections; /* <= 0: not said */
-    int64_t query_wait_timeout_us;   /* 0: off */
-    int64_t query_timeout_us;        /* <= 0: not said, as all below */
+    int pool_mode; /* enum pool_mode; -1: not said, as all below */
+    int pool_size; /* 0: no limit */
+    int reserve_pool_size;
+    int max_user_connections; /* <= 0: not said, as the next */
+    int max_user_client_connections;
+    int64_t query_wait_timeout_us; /* 0: off */
+    int64_t query_timeout_us;      /* <= 0: not said, as all below */
     int64_t idle_transaction_timeout_us;
     int64_t transaction_timeout_us;
     int64_t client_idle_timeout_us;

@@ -355,6 +355,23 @@ int conf_pool_size(const struct settings *settings, const struct conf_database *
     return settings->default_pool_size;
 }
 
+int conf_min_pool_size(const struct settings *settings, const struct conf_database *database)
+{
+    if (database != NULL && database->min_pool_size >= 0)
+        return database->min_pool_size;
+    return settings->min_pool_size;
+}
+
+int conf_reserve_pool_size(const struct settings *settings, const struct conf_database *database,
+                           const struct conf_user *user)
+{
+    if (user != NULL && user->reserve_pool_size >= 0)
+        return user->reserve_pool_size;
+    if (database != NULL && database->reserve_pool_size >= 0)
+        return database->reserve_pool_size;
+    return settings->reserve_pool_size;
+}
+
 int64_t conf_query_wait_timeout_us(const struct settings *settings,
                                    const struct conf_database *database,
                                    const struct conf_user *user)
@@ -379,6 +396,16 @@ static int limit(int own, int general)
     if (own > 0)
         return own;
     return general > 0 ? general : 0;
+}
+
+int conf_max_db_connections(const struct settings *settings, const struct conf_database *database)
+{
+    return limit(database != NULL ? database->max_db_connections : 0, settings->max_db_connections);
+}
+
+int conf_max_user_connections(const struct settings *settings, const struct conf_user *user)
+{
+    return limit(user != NULL ? user->max_user_connections : 0, settings->max_user_connections);
 }
 
 int conf_max_db_client_connections(const struct settings *settings,

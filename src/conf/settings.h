@@ -97,6 +97,11 @@ enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf
                               const struct conf_user *user);
 int conf_pool_size(const struct settings *settings, const struct conf_database *database,
                    const struct conf_user *user);
+int conf_min_pool_size(const struct settings *settings, const struct conf_database *database);
+int conf_reserve_pool_size(const struct settings *settings, const struct conf_database *database,
+                           const struct conf_user *user);
+int conf_max_db_connections(const struct settings *settings, const struct conf_database *database);
+int conf_max_user_connections(const struct settings *settings, const struct conf_user *user);
 int64_t conf_query_wait_timeout_us(const struct settings *settings,
                                    const struct conf_database *database,
                                    const struct conf_user *user);

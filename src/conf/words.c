@@ -48,7 +48,7 @@ const struct conf_word server_tls_words[] = {
 
 const struct conf_word load_balance_words[] = {
     {"round-robin", 0, true,  NULL},
-    {"disable",     1, false, NULL},
+    {"disable",     1, true,  NULL},
     {NULL,          0, false, NULL},
 };
 /* clang-format on */

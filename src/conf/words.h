@@ -45,6 +45,9 @@ extern const struct conf_word client_tls_words[];
 extern const struct conf_word server_tls_words[];
 extern const struct conf_word load_balance_words[];
 
+/* Which of a list of hosts the next server is opened to. */
+enum load_balance { BALANCE_ROUND_ROBIN, BALANCE_DISABLE /* the same, until it fails */ };
+
 const struct conf_word *conf_find_word(const struct conf_word *words, const char *word);
 const char *conf_word_of(const struct conf_word *words, int value); /* "?" for no value of it */
 

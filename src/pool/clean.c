@@ -1,6 +1,9 @@
 #include "pool/clean.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/limits.h"
 #include "base/reader.h"
 #include "conf/settings.h"
@@ -8,7 +11,9 @@
 #include "pool/opening.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "pool/serverlog.h"
 #include "proto/message.h"
+#include "proto/response.h"
 
 enum { CLEAN_TIMEOUT_US = 30000000 };
 
@@ -32,9 +37,29 @@ bool server_is_clean(const struct server *server)
            !server->stream.broken && !server->stream.readable;
 }
 
+static void finish(struct server *server)
+{
+    server->resetting = false;
+    deadline_clear(server->part->worker->loop, &server->deadline);
+    if (server->starting) {
+        server->starting = false;
+        part_server_ready(server);
+        return;
+    }
+    if (server->testing) {
+        server->testing = server->unchecked = false;
+        server->part->n_testing--;
+    }
+    part_release(server);
+}
+
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
 static bool step(struct server *server)
 {
+    if (server->replies.skipping && server->replies.count == 0) {
+        replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
+        stream_write(&server->stream, "S\0\0\0\4", 5); /* it waits for one that nobody has sent */
+    }
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
         stream_pending(&server->stream) > 0)
         return true;
@@ -62,9 +87,7 @@ static bool step(struct server *server)
         server_send_query(server, server->part->worker->settings->server_reset_query, REPLY_SWALLOW,
                           &nobody, NULL, NULL);
     } else {
-        server->resetting = false;
-        deadline_clear(server->part->worker->loop, &server->deadline);
-        part_release(server);
+        finish(server);
         return false;
     }
     return true;
@@ -86,11 +109,10 @@ static void begin(struct server *server)
     server->hurry = false;
     server->wanted_reset = needs_reset(server);
     server->state = SERVER_CLEANING;
-    if (server->stash.len > 0) {
-        /* What its client has not seen any more is there already: no event will tell. */
-        server->stream.readable = true;
+    /* What its client has not taken any more is there already: no event will tell. */
+    server->stream.readable |= server->stash.len > 0;
+    if (server->stream.readable)
         stream_yield(&server->stream);
-    }
 }
 
 /* Nobody else can use it, so there is nothing to clean. */
@@ -116,6 +138,25 @@ void server_release(struct server *server)
     deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
                  clock_now_us() + CLEAN_TIMEOUT_US);
     step(server);
+}
+
+void server_test(struct server *server)
+{
+    const struct settings *settings = server->part->worker->settings;
+    const char *sql = settings->server_check_query;
+    int64_t limit_us = settings->server_connect_timeout_us;
+    server->testing = true;
+    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_CONNECT,
+                 clock_now_us() + (limit_us > 0 ? limit_us : CLEAN_TIMEOUT_US));
+    server_send_query(server, strcmp(sql, "<empty>") == 0 ? "" : sql, REPLY_SWALLOW, &nobody, NULL,
+                      NULL);
+}
+
+void server_begin_connect_query(struct server *server, const char *sql)
+{
+    server->state = SERVER_CLEANING;
+    server->starting = true;
+    server_send_query(server, sql, REPLY_SWALLOW, &nobody, NULL, NULL);
 }
 
 /* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
@@ -189,6 +230,15 @@ static const char *take_idle(struct server *server, uint8_t kind, const char *bo
     }
 }
 
+/* Only logged: as in PgBouncer, the server is used all the same. */
+static void log_error_of(const struct server *server, const char *body, size_t len)
+{
+    struct err err;
+    const char *severity;
+    response_parse(body, len, &err, &severity);
+    server_log(server, LOG_WARNING, "connect_query failed: %s %s", severity, err.message);
+}
+
 /* A whole message in CLEANING; NULL, or why the server must be closed. */
 static const char *take(struct server *server, uint8_t kind, const char *body, size_t len)
 {
@@ -202,6 +252,10 @@ static const char *take(struct server *server, uint8_t kind, const char *body, s
     case BE_ERROR_RESPONSE:
         if (server->resetting)
             return "reset query failed";
+        if (server->testing)
+            return "test query failed";
+        if (server->starting)
+            log_error_of(server, body, len);
         break;
     case BE_COMMAND_COMPLETE:
         server_take_command(server, body, len);

@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/count.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "pool/opening.h"
 #include "pool/part.h"
 #include "pool/pool.h"
@@ -13,6 +14,7 @@
 enum {
     CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
     RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
+    HUNGER_HOLDS_US = 50000, /* what was said about it */
 };
 
 static bool may_open(const struct part *part)
@@ -20,39 +22,217 @@ static bool may_open(const struct part *part)
     return part->db != NULL && !part->worker->stopping && !part_paused(part);
 }
 
-/* After a failure one attempt at a time shows whether the server is back. */
-static bool reserve(struct part *part)
+/* ---- limits ---- */
+
+static bool has_room(const atomic_int *count, const atomic_int *limit)
+{
+    int most = atomic_load(limit);
+    return most <= 0 || atomic_load(count) < most;
+}
+
+static bool quota_has_room(const struct quota *quota)
+{
+    return has_room(&quota->n_servers, &quota->limit);
+}
+
+bool part_is_full(const struct part *part)
+{
+    const struct pool *pool = part->pool;
+    return !has_room(&pool->size, &pool->limit) || !quota_has_room(&pool->database->quota) ||
+           !quota_has_room(&pool->role->quota);
+}
+
+static bool shares_quota(const struct part *a, const struct part *b)
+{
+    return a->pool->database == b->pool->database || a->pool->role == b->pool->role;
+}
+
+static void take_food(struct part *part, unsigned from)
+{
+    struct part *other;
+    TAILQ_FOREACH (other, &part->worker->parts, entry) {
+        if (shares_quota(part, other))
+            part_hunt(other);
+    }
+}
+
+static void post_to_all(struct part *part, part_call *call)
+{
+    for (unsigned i = 0; i < part->pool->pools->n_workers; i++)
+        part_post(part, i, call);
+}
+
+void part_feed(struct part *part)
+{
+    struct quota *quotas[] = {&part->pool->database->quota, &part->pool->role->quota};
+    bool hungry = false;
+    for (size_t i = 0; i < 2; i++)
+        hungry |= atomic_load(&quotas[i]->hungry_since_us) != 0 &&
+                  atomic_exchange(&quotas[i]->hungry_since_us, 0) != 0;
+    if (hungry)
+        post_to_all(part, take_food);
+}
+
+static void begin_to_hunger(struct part *part, struct quota *quota, int64_t since_us)
+{
+    int64_t said_us = atomic_load(&quota->hungry_since_us);
+    part->hungry = true;
+    while (said_us == 0 || since_us <= said_us) {
+        atomic_store(&quota->hungry_said_us, clock_now_us());
+        if (atomic_compare_exchange_weak(&quota->hungry_since_us, &said_us, since_us))
+            return;
+    }
+}
+
+static int64_t hungry_since_us(struct quota *quota, bool *stale)
+{
+    int64_t since_us = atomic_load(&quota->hungry_since_us);
+    if (since_us == 0)
+        return 0;
+    if (clock_now_us() - atomic_load(&quota->hungry_said_us) < HUNGER_HOLDS_US)
+        return since_us;
+    *stale = true;
+    return 0;
+}
+
+int64_t part_hungry_since_us(struct part *part)
+{
+    bool stale = false;
+    int64_t a_us = hungry_since_us(&part->pool->database->quota, &stale);
+    int64_t b_us = hungry_since_us(&part->pool->role->quota, &stale);
+    if (stale)
+        part_feed(part); /* who still is says so again */
+    return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
+}
+
+enum room { ROOM, ROOM_ATTEMPTS, ROOM_POOL, ROOM_DATABASE, ROOM_ROLE /* which limit is reached */ };
+
+/* Counts one more server, if no limit is in the way.  After a failure one attempt at a time shows
+ * whether the server is back. */
+static enum room take_room(struct part *part, int limit)
 {
     struct pool *pool = part->pool;
+    struct quota *database = &pool->database->quota, *role = &pool->role->quota;
     int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
-    if (!count_take(&pool->n_connecting, at_once))
-        return false;
-    if (!count_take(&pool->size, atomic_load(&pool->limit))) {
-        atomic_fetch_sub(&pool->n_connecting, 1);
-        return false;
+    if (!count_take(&database->n_servers, atomic_load(&database->limit)))
+        return ROOM_DATABASE;
+    if (!count_take(&role->n_servers, atomic_load(&role->limit))) {
+        atomic_fetch_sub(&database->n_servers, 1);
+        part_feed(part);
+        return ROOM_ROLE;
     }
-    atomic_fetch_add(&pool->database->n_servers, 1);
-    return true;
+    bool sized = count_take(&pool->size, limit);
+    if (sized && count_take(&pool->n_connecting, at_once))
+        return ROOM;
+    if (sized)
+        atomic_fetch_sub(&pool->size, 1);
+    atomic_fetch_sub(&role->n_servers, 1);
+    atomic_fetch_sub(&database->n_servers, 1);
+    part_feed(part);
+    return sized ? ROOM_ATTEMPTS : ROOM_POOL;
 }
 
-static bool is_full(const struct part *part)
+/* ---- the reserve ---- */
+
+static void hunt_again_at(struct part *part, int64_t at_us)
 {
-    int limit = atomic_load(&part->pool->limit);
-    return limit > 0 && atomic_load(&part->pool->size) >= limit;
+    if (part->again.at_us == 0 || at_us < part->again.at_us)
+        deadline_set(part->worker->loop, &part->again, DEADLINE_OTHER, at_us);
 }
 
-void part_retry(struct deadline *deadline, struct loop *loop)
+void part_hunt_again(struct deadline *deadline, struct loop *loop)
 {
-    struct part *part = CONTAINER_OF(deadline, struct part, retry);
+    part_hunt(CONTAINER_OF(deadline, struct part, again));
+}
+
+/* How many servers the pool may have for the sake of this waiter. */
+static int limit_for(struct part *part, const struct waiter *waiter)
+{
+    int limit = atomic_load(&part->pool->limit), reserve = atomic_load(&part->pool->reserve);
+    if (limit <= 0 || reserve <= 0)
+        return limit;
+    int64_t since_us = waiter->since_us + part->worker->settings->reserve_pool_timeout_us;
+    if (since_us <= clock_now_us())
+        return limit + reserve;
+    hunt_again_at(part, since_us);
+    return limit;
+}
+
+/* ---- room for one more ---- */
+
+static bool evict_sharer(struct part *part, const struct waiter *waiter)
+{
+    struct part *other;
+    TAILQ_FOREACH (other, &part->worker->parts, entry) {
+        if (shares_quota(part, other) && part_evict(other, other == part ? waiter : NULL))
+            return true;
+    }
+    return false;
+}
+
+static void take_room_answer(struct part *part, unsigned from)
+{
+    part->asked_room &= ~(UINT64_C(1) << (from % 64));
     part_hunt(part);
 }
+
+/* Whoever closes one here lets all know who hunger: the answer only says that it has been tried. */
+static void take_room_request(struct part *part, unsigned from)
+{
+    evict_sharer(part, NULL);
+    part_post(part, from, take_room_answer);
+}
+
+static void ask_for_room(struct part *part)
+{
+    for (unsigned i = 0; i < part->pool->pools->n_workers; i++) {
+        uint64_t bit = UINT64_C(1) << (i % 64);
+        if (i == part->worker->index || (part->asked_room & bit) != 0)
+            continue;
+        part->asked_room |= bit;
+        part_post(part, i, take_room_request);
+    }
+}
+
+/* A limit over several pools is reached: an idle server of any of them gives way. */
+static enum room make_room_in(struct part *part, struct quota *quota, const struct waiter *waiter,
+                              int limit)
+{
+    if (evict_sharer(part, waiter))
+        return take_room(part, limit);
+    begin_to_hunger(part, quota, waiter->since_us);
+    enum room room = take_room(part, limit); /* one may have been closed before that was seen */
+    if (room != ROOM)
+        ask_for_room(part);
+    return room;
+}
+
+static bool make_room(struct part *part, const struct waiter *waiter)
+{
+    struct pool *pool = part->pool;
+    int limit = limit_for(part, waiter);
+    enum room room = take_room(part, limit);
+    if (room == ROOM_POOL && part_evict(part, waiter))
+        room = take_room(part, limit);
+    if (room == ROOM_DATABASE)
+        room = make_room_in(part, &pool->database->quota, waiter, limit);
+    if (room == ROOM_ROLE)
+        room = make_room_in(part, &pool->role->quota, waiter, limit);
+    if (room == ROOM && limit > atomic_load(&pool->limit) &&
+        atomic_load(&pool->size) > atomic_load(&pool->limit))
+        log_info("taking connection from reserve_pool: db=%s user=%s", pool->database->name,
+                 pool->user);
+    return room == ROOM;
+}
+
+/* ---- hunting ---- */
 
 static bool must_wait_to_retry(struct part *part)
 {
     int64_t at_us = atomic_load(&part->pool->retry_at_us);
     if (at_us == 0 || at_us <= clock_now_us())
         return false;
-    deadline_set(part->worker->loop, &part->retry, DEADLINE_OTHER, at_us);
+    hunt_again_at(part, at_us);
     return true;
 }
 
@@ -60,7 +240,7 @@ static bool must_wait_to_retry(struct part *part)
 static void open_for(struct part *part, struct waiter *waiter)
 {
     part->n_connecting++;
-    if (waiter->opening == NULL) {
+    if (waiter == NULL || waiter->opening == NULL) {
         server_connect(part, NULL);
         return;
     }
@@ -70,23 +250,15 @@ static void open_for(struct part *part, struct waiter *waiter)
     server_connect(part, waiter);
 }
 
-static bool make_room(struct part *part, const struct waiter *waiter)
-{
-    while (!reserve(part)) {
-        if (!is_full(part) || !part_evict(part, waiter->opening))
-            return false;
-    }
-    return true;
-}
-
 /* Oldest first: who cannot get one now keeps those behind it from taking its place. */
 static void open_for_waiters(struct part *part)
 {
-    int for_anybody = part->n_connecting - part->n_expecting;
+    int coming = part->n_connecting - part->n_expecting, tested = part->n_testing;
     struct waiter *waiter, *next;
     for (waiter = TAILQ_FIRST(&part->waiters); waiter != NULL; waiter = next) {
         next = TAILQ_NEXT(waiter, entry);
-        if (waiter->opening == NULL && for_anybody-- > 0)
+        if (tested-- > 0 || part_test_idle(part, waiter->opening) ||
+            (waiter->opening == NULL && coming-- > 0))
             continue;
         if (!make_room(part, waiter))
             return;
@@ -102,8 +274,22 @@ void part_hunt(struct part *part)
     if (!must_wait_to_retry(part))
         open_for_waiters(part);
     part->hunting = false;
-    if (part->n_waiting > part->n_connecting - part->n_expecting && !part_alone(part))
+    int coming = part->n_connecting - part->n_expecting + part->n_testing;
+    if (part->n_waiting > coming && !part_alone(part))
         part_ask_others(part);
+}
+
+void part_open_minimum(struct part *part)
+{
+    if (!may_open(part) || (part->n_clients == 0 && part->db->user == NULL))
+        return;
+    int limit = atomic_load(&part->pool->limit);
+    int least = conf_min_pool_size(part->worker->settings, part->db);
+    if (limit > 0 && least > limit)
+        least = limit;
+    while (atomic_load(&part->pool->size) < least && !must_wait_to_retry(part) &&
+           take_room(part, least) == ROOM)
+        open_for(part, NULL);
 }
 
 /* ---- what becomes of attempts to connect ---- */
@@ -226,7 +412,9 @@ void part_server_gone(struct part *part, bool was_connecting)
     if (was_connecting)
         end_attempt(part);
     atomic_fetch_sub(&pool->size, 1);
-    atomic_fetch_sub(&pool->database->n_servers, 1);
+    atomic_fetch_sub(&pool->role->quota.n_servers, 1);
+    atomic_fetch_sub(&pool->database->quota.n_servers, 1);
     part_hunt(part);
     part_announce_room(part);
+    part_feed(part);
 }

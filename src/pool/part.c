@@ -21,7 +21,10 @@
 #include "pool/part.h"
 #include "pool/server.h"
 
-enum { SLACK_US = 4000 /* how much longer a waiter of another worker must have waited */ };
+enum {
+    SLACK_US = 4000,           /* how much longer a waiter of another worker must have waited */
+    HUNGRY_SLACK_US = 1000000, /* one of another pool: that costs a new server */
+};
 
 static struct pool_slot *slot_of(const struct part *part)
 {
@@ -156,12 +159,36 @@ void part_enlist(struct part *part, struct server *server, enum server_state sta
     part->n_others++;
 }
 
-struct server *part_acquire(struct part *part, const struct opening *opening)
+static struct server *first_idle(struct part *part, const struct opening *opening)
 {
     struct server *server = TAILQ_FIRST(&part->idle);
     while (server != NULL && !opening_same(server->opening, opening))
         server = TAILQ_NEXT(server, entry);
-    if (server == NULL || (part->n_waiting > 0 && opening == NULL) || part_paused(part))
+    return server;
+}
+
+static void test(struct part *part, struct server *server)
+{
+    part->n_testing++;
+    part_enlist(part, server, SERVER_CLEANING);
+    server_test(server);
+}
+
+bool part_test_idle(struct part *part, const struct opening *opening)
+{
+    struct server *server = first_idle(part, opening);
+    if (server == NULL || part_paused(part))
+        return false;
+    unlink_server(part, server);
+    test(part, server);
+    return true;
+}
+
+struct server *part_acquire(struct part *part, const struct opening *opening)
+{
+    struct server *server = first_idle(part, opening);
+    if (server == NULL || (part->n_waiting > 0 && opening == NULL) || part_paused(part) ||
+        server->unchecked) /* then whoever waits has it tested */
         return NULL;
     unlink_server(part, server);
     part_enlist(part, server, SERVER_LEASED);
@@ -204,6 +231,10 @@ void part_unlist(struct part *part, struct waiter *waiter)
     part->n_waiting--;
     if (first)
         publish_oldest(part);
+    if (part->hungry && part->n_waiting == 0) {
+        part->hungry = false;
+        part_feed(part);
+    }
 }
 
 void part_leave(struct part *part, struct waiter *waiter)
@@ -217,10 +248,20 @@ void part_leave(struct part *part, struct waiter *waiter)
 static void grant(struct part *part, struct waiter *waiter, struct server *server)
 {
     int64_t since_us = waiter->since_us;
+    if (server->unchecked) {
+        test(part, server);
+        return;
+    }
     part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
     part->stats.wait_us += (uint64_t)(clock_now_us() - since_us);
     part->worker->events->granted(part->worker, waiter, server);
+}
+
+bool part_is_untested(const struct part *part, int64_t idle_us)
+{
+    const struct settings *settings = part->worker->settings;
+    return settings->server_check_query[0] != '\0' && idle_us >= settings->server_check_delay_us;
 }
 
 static void make_idle(struct part *part, struct server *server)
@@ -228,6 +269,7 @@ static void make_idle(struct part *part, struct server *server)
     server->part = part;
     server->state = SERVER_IDLE;
     server->idle_since_us = clock_now_us();
+    server->unchecked |= part_is_untested(part, 0);
     if (part->worker->settings->server_round_robin)
         TAILQ_INSERT_TAIL(&part->idle, server, entry);
     else
@@ -246,10 +288,10 @@ static void give_idle_away(struct part *part, unsigned to)
     server_hand_over(server, pool->parts[to]);
 }
 
-bool part_evict(struct part *part, const struct opening *opening)
+bool part_evict(struct part *part, const struct waiter *waiter)
 {
     struct server *server = TAILQ_LAST(&part->idle, server_list);
-    while (server != NULL && opening_same(server->opening, opening))
+    while (server != NULL && waiter != NULL && opening_same(server->opening, waiter->opening))
         server = TAILQ_PREV(server, server_list, entry);
     if (server == NULL)
         return false;
@@ -260,9 +302,12 @@ bool part_evict(struct part *part, const struct opening *opening)
 bool part_too_old(const struct part *part, const struct server *server, int64_t now_us)
 {
     int64_t lifetime_us = conf_server_lifetime_us(part->worker->settings, part->db);
-    if (lifetime_us == 0 && server->lease_no == 0)
-        return false; /* 0: to be used once */
-    return now_us - server->connected_us >= lifetime_us;
+    if (lifetime_us == 0)
+        return server->lease_no > 0; /* to be used once */
+    /* Those that were opened together are not closed together. */
+    int64_t early_us =
+        lifetime_us / 10 / 1000 * (int64_t)(hash_bytes(&server->id, sizeof server->id) % 1000);
+    return now_us - server->connected_us >= lifetime_us - early_us;
 }
 
 unsigned part_epoch(const struct part *part)
@@ -287,11 +332,17 @@ static const char *reason_to_close_all(const struct part *part)
     return part_paused(part) ? "pause mode" : NULL;
 }
 
+/* A limit may have been lowered. */
+static bool is_over(const atomic_int *count, const atomic_int *limit, int more)
+{
+    int most = atomic_load(limit);
+    return most > 0 && atomic_load(count) > most + more;
+}
+
 /* Why a free server is not kept; NULL: keep it. */
 static const char *reason_to_close(const struct part *part, const struct server *server)
 {
     const struct pool *pool = part->pool;
-    int limit = atomic_load(&pool->limit);
     const char *reason = reason_to_close_all(part);
     if (reason != NULL)
         return reason;
@@ -303,22 +354,28 @@ static const char *reason_to_close(const struct part *part, const struct server 
         return "connect string changed";
     if (part_is_stale(part, server))
         return "close_needed";
-    if (limit > 0 && atomic_load(&pool->size) > limit)
+    if (is_over(&pool->size, &pool->limit, atomic_load(&pool->reserve)) ||
+        is_over(&pool->database->quota.n_servers, &pool->database->quota.limit, 0) ||
+        is_over(&pool->role->quota.n_servers, &pool->role->quota.limit, 0))
         return "too many servers in the pool";
     if (part_too_old(part, server, clock_now_us()))
         return "server lifetime over";
     return NULL;
 }
 
+static void evict(struct part *part, struct server *server)
+{
+    part_enlist(part, server, SERVER_LEASED);
+    server_close(server, "evicted");
+}
+
 /* The oldest waiter wants a server that began otherwise.  It gets the place of this one, if there is
  * no other; else whoever the server suits is next. */
 static void place_unsuited(struct part *part, struct server *server)
 {
-    int limit = atomic_load(&part->pool->limit);
     struct waiter *waiter = TAILQ_FIRST(&part->waiters);
-    if (limit > 0 && atomic_load(&part->pool->size) >= limit) {
-        part_enlist(part, server, SERVER_LEASED);
-        server_close(server, "evicted");
+    if (part_is_full(part)) {
+        evict(part, server);
         return;
     }
     while (waiter != NULL && !opening_same(server->opening, waiter->opening))
@@ -333,10 +390,13 @@ static void place_unsuited(struct part *part, struct server *server)
  * waking another core costs as much as a transaction. */
 static void place_one(struct part *part, struct server *server)
 {
-    int64_t theirs_us;
+    int64_t theirs_us, hungry_us = part_hungry_since_us(part);
     struct waiter *ours = TAILQ_FIRST(&part->waiters);
     int to = longest_elsewhere(part, &theirs_us);
-    if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
+    if (hungry_us != 0 && (ours == NULL || hungry_us + HUNGRY_SLACK_US < ours->since_us) &&
+        (to < 0 || hungry_us + HUNGRY_SLACK_US < theirs_us)) {
+        evict(part, server);
+    } else if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
         if (opening_same(server->opening, ours->opening))
             grant(part, ours, server);
         else
@@ -431,6 +491,9 @@ static void refresh(struct part *part)
     part->target = target_of(part);
     part->mode = conf_pool_mode(settings, part->db, part->conf_user);
     atomic_store(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->database->quota.limit, conf_max_db_connections(settings, part->db));
+    atomic_store(&pool->role->quota.limit, conf_max_user_connections(settings, part->conf_user));
 }
 
 struct part *part_get(struct pool_worker *worker, struct pool *pool)
@@ -441,7 +504,7 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     part = mem_new(sizeof *part);
     part->pool = pool;
     part->worker = worker;
-    part->retry.expired = part_retry;
+    part->again.expired = part_hunt_again;
     TAILQ_INIT(&part->idle);
     TAILQ_INIT(&part->others);
     TAILQ_INIT(&part->free);
@@ -467,6 +530,17 @@ void part_close_all(struct part *part, const char *reason)
         server_close(TAILQ_FIRST(&part->others), reason);
 }
 
+/* Pools with a user of their own keep min_pool_size servers before the first client comes. */
+static void make_forced_pools(struct pool_worker *worker)
+{
+    const struct settings *settings = worker->settings;
+    const struct conf_database *db = NULL;
+    while (worker->index == 0 && (db = conf_next_database(settings, db)) != NULL) {
+        if (db->user != NULL && conf_min_pool_size(settings, db) > 0)
+            part_get(worker, pools_get(worker->pools, db->name, db->user, true));
+    }
+}
+
 void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned index,
                       struct loop *loop, struct settings *settings,
                       const struct pool_events *events)
@@ -477,6 +551,7 @@ void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned 
     TAILQ_INIT(&worker->parts);
     TAILQ_INIT(&worker->cancels);
     pools->workers[index] = worker;
+    make_forced_pools(worker);
     deadline_set(loop, &worker->upkeep, DEADLINE_SERVER, clock_now_us());
 }
 
@@ -487,7 +562,7 @@ void pool_worker_done(struct pool_worker *worker)
     deadline_clear(worker->loop, &worker->upkeep);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         part_close_all(part, NULL);
-        deadline_clear(worker->loop, &part->retry);
+        deadline_clear(worker->loop, &part->again);
     }
     cancel_end_all(worker);
 }
@@ -514,11 +589,24 @@ static void close_stale(struct part *part)
     }
 }
 
+/* With server_fast_close nobody waits for the end of a session. */
+static void tell_outdated(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        if (server->state == SERVER_LEASED && part_is_stale(part, server))
+            part->worker->events->outdated(server);
+    }
+}
+
 void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry) {
         close_stale(part);
+        if (worker->settings->server_fast_close)
+            tell_outdated(part);
         const char *reason = reason_to_close_all(part);
         if (reason != NULL)
             close_idle(part, reason);
@@ -531,6 +619,7 @@ void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
     struct settings *old = worker->settings;
     struct part *part;
     worker->settings = settings;
+    make_forced_pools(worker);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         uint64_t before = part->target;
         refresh(part);

@@ -34,8 +34,13 @@ void part_unlist(struct part *part, struct waiter *waiter);
 void part_rejoin(struct part *part, struct waiter *waiter); /* the queue, where its age puts it */
 /* The server has been opened for this waiter, and logged in. */
 void part_give(struct part *part, struct waiter *waiter, struct server *server);
-/* Closes the idle server that was not used for longest and did not begin so; false: there is none. */
-bool part_evict(struct part *part, const struct opening *opening);
+/* Closes the idle server that was not used for longest and would not do for `waiter`, of this part or of
+ * any; false: there is none. */
+bool part_evict(struct part *part, const struct waiter *waiter);
+/* Has the oldest suitable idle server tested, which a waiter wants; false: there is none. */
+bool part_test_idle(struct part *part, const struct opening *opening);
+/* Must a server that has been idle for so long be tested before it is lent? */
+bool part_is_untested(const struct part *part, int64_t idle_us);
 bool part_too_old(const struct part *part, const struct server *server, int64_t now_us);
 
 /* Asks the workers that have idle servers of this pool for one. */
@@ -50,7 +55,15 @@ void part_post(struct part *part, unsigned to, part_call *call);
 
 /* Looks for servers for the clients that wait here. */
 void part_hunt(struct part *part);
-void part_retry(struct deadline *deadline, struct loop *loop); /* of part->retry */
+void part_hunt_again(struct deadline *deadline, struct loop *loop); /* of part->again */
+/* Opens servers up to min_pool_size. */
+void part_open_minimum(struct part *part);
+/* Is there a limit that keeps the pool from one more server? */
+bool part_is_full(const struct part *part);
+/* Since when somebody waits whom a limit that this pool shares keeps from a server; 0: nobody. */
+int64_t part_hungry_since_us(struct part *part);
+/* Whoever is kept from a server by a limit that this pool shares looks once more. */
+void part_feed(struct part *part);
 
 /* ---- upkeep.c ---- */
 

@@ -34,12 +34,21 @@ struct pools;
 struct server;
 struct welcome;
 
+/* Servers that several pools share a limit of. */
+struct quota {
+    atomic_int n_servers; /* in being */
+    atomic_int limit;     /* 0: none */
+    _Atomic int64_t
+        hungry_since_us; /* since when the first waits that it keeps from a server; 0: none */
+    _Atomic int64_t hungry_said_us; /* when that was said: it may be long fed */
+};
+
 /* What the clients of one name share, whatever their user. */
 struct database {
     struct map_entry entry; /* first: the map finds us by it */
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
-    atomic_int n_servers;   /* in being, in all its pools */
+    struct quota quota;     /* max_db_connections */
     atomic_bool paused;
     atomic_bool disabled;
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
@@ -51,6 +60,7 @@ struct role {
     struct map_entry entry; /* first: the map finds us by it */
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
+    struct quota quota;     /* max_user_connections */
 };
 
 /* What other workers may know of a part. */
@@ -64,11 +74,14 @@ struct pool {
     struct pools *pools;       /* borrowed */
     struct database *database; /* borrowed */
     char *user;                /* owned: the role on the servers */
+    struct role *role;         /* borrowed: of that name */
     bool forced_user;          /* it stands in the connection string */
     struct pool *next;         /* in pools->first, in order of creation; never changes */
 
     atomic_int size;             /* servers in being, those being connected to included */
     atomic_int limit;            /* pool_size; 0: unlimited */
+    atomic_int reserve;          /* reserve_pool_size: beyond the limit, for those who wait long */
+    atomic_uint next_host;       /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting;     /* of size: not yet logged in */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
@@ -127,13 +140,15 @@ struct part {
     struct server_list free;      /* about to be placed */
     struct waiter_list waiters;   /* oldest first */
     struct waiter_list expecting; /* those for whom a server of their own is being opened */
-    int n_idle, n_others, n_waiting, n_expecting, n_connecting;
-    int n_clients;  /* logged-in clients of this worker */
-    bool published; /* slot->oldest_us is set */
-    bool placing;   /* somebody works through `free` */
-    bool hunting;   /* somebody works through `waiters` */
-    uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
-    struct deadline retry;
+    int n_idle, n_others, n_waiting, n_expecting, n_connecting, n_testing;
+    int n_clients;         /* logged-in clients of this worker */
+    bool published;        /* slot->oldest_us is set */
+    bool placing;          /* somebody works through `free` */
+    bool hunting;          /* somebody works through `waiters` */
+    bool hungry;           /* it has said so to a quota, and has waiters */
+    uint64_t asked;        /* bit w: worker w was asked for an idle server and has not answered */
+    uint64_t asked_room;   /* the same: to close one of another pool */
+    struct deadline again; /* when to hunt again: after a failure, or for the reserve */
     struct part_stats stats;
 };
 
@@ -146,6 +161,7 @@ struct pool_events {
     void (*readable)(struct server *server); /* a leased server has input */
     void (*drained)(struct server *server);  /* a leased server took all our output */
     void (*silent)(struct server *server);   /* a leased server has said nothing for a while */
+    void (*outdated)(struct server *server); /* a leased server shall be closed soon */
 };
 
 struct pool_worker {

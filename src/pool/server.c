@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "conf/value.h"
 #include "net/socket.h"
 #include "pool/cancel.h"
 #include "pool/clean.h"
@@ -36,9 +37,10 @@ struct attempt {
     struct server_login *login; /* owned; NULL until connected */
     struct lookup *lookup;      /* borrowed from the resolver; NULL when none is under way */
     struct address addresses[RESOLVE_MAX_ADDRESSES];
-    size_t n_addresses, next;
-    struct err err; /* of the last address */
-    size_t bytes;   /* of messages during the login */
+    size_t n_addresses, next; /* next: how many have been tried */
+    size_t first;             /* which of them is tried first: each has its turn */
+    struct err err;           /* of the last address */
+    size_t bytes;             /* of messages during the login */
 };
 
 static const struct stream_events events;
@@ -50,7 +52,7 @@ static struct loop *loop_of(const struct server *server)
 
 static bool connecting(const struct server *server)
 {
-    return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN;
+    return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN || server->starting;
 }
 
 /* ---- the end ---- */
@@ -101,6 +103,9 @@ void server_close(struct server *server, const char *reason)
         stream_write(&server->stream, "X\0\0\0\4", 5);
     part_expect_no_more(server);
     part_disown(server);
+    if (server->testing)
+        part->n_testing--;
+    server->testing = server->starting = false;
     server->state = SERVER_CLOSED;
     free_attempt(server);
     stream_close(&server->stream);
@@ -119,6 +124,15 @@ void server_close(struct server *server, const char *reason)
 
 /* ---- connecting ---- */
 
+/* With load_balance_hosts = disable all servers go to one host, until that fails. */
+static void leave_host(struct server *server)
+{
+    const struct conf_database *db = server->part->db;
+    unsigned index = server->host_index;
+    if (db != NULL && db->balance_hosts == BALANCE_DISABLE)
+        atomic_compare_exchange_strong(&server->part->pool->next_host, &index, index + 1);
+}
+
 static void fail_attempt(struct server *server, const struct err *err, bool refused_login)
 {
     struct err copy = *err; /* the attempt, which may hold it, goes first */
@@ -126,6 +140,7 @@ static void fail_attempt(struct server *server, const struct err *err, bool refu
         server_log(server, LOG_WARNING, "server login failed: FATAL %s", copy.message);
     else
         server_log(server, LOG_WARNING, "%s", copy.message);
+    leave_host(server);
     part_connect_failed(server, &copy, refused_login);
     server_close(server, refused_login ? "login failed" : "connect failed");
 }
@@ -142,10 +157,11 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
     struct server *server = CONTAINER_OF(deadline, struct server, deadline);
     struct err err;
     if (!connecting(server)) {
-        server_close(server, "client disconnect while server was not ready");
+        server_close(server, server->testing ? "test query failed"
+                                             : "client disconnect while server was not ready");
         return;
     }
-    if (server->attempt->err.sqlstate[0] != '\0' && server->stream.fd < 0) {
+    if (!server->starting && server->attempt->err.sqlstate[0] != '\0' && server->stream.fd < 0) {
         fail_attempt(server, &server->attempt->err, false);
         return;
     }
@@ -158,7 +174,8 @@ static void try_next_address(struct server *server)
     struct attempt *attempt = server->attempt;
     bool pending = false;
     while (attempt->next < attempt->n_addresses) {
-        server->address = attempt->addresses[attempt->next++];
+        server->address =
+            attempt->addresses[(attempt->first + attempt->next++) % attempt->n_addresses];
         int fd = socket_connect(&server->address, server->part->worker->settings, &pending,
                                 &attempt->err);
         if (fd >= 0) {
@@ -182,6 +199,7 @@ static void deliver_addresses(struct mail *mail, struct loop *loop)
         memcpy(attempt->addresses, lookup->request.addresses, sizeof attempt->addresses);
         for (size_t i = 0; i < attempt->n_addresses; i++)
             address_set_port(&attempt->addresses[i], lookup->port);
+        attempt->first = server->host_index;
         if (attempt->n_addresses == 0)
             err_set(&attempt->err, SQLSTATE_CANNOT_CONNECT, "server DNS lookup failed: %s",
                     lookup->request.error);
@@ -205,11 +223,32 @@ static void look_up(struct server *server, int port)
     resolver_ask(server->part->pool->pools->resolver, &lookup->request);
 }
 
+/* Of a list, the next; and a name with several addresses begins with another each time. */
+static void choose_host(struct server *server, const struct part *part)
+{
+    const struct conf_database *db = part->db;
+    const char *hosts = db->host != NULL ? db->host : "",
+               *dir = part->worker->settings->unix_socket_dir;
+    atomic_uint *next = &part->pool->next_host;
+    struct slice host = {NULL, 0};
+    unsigned n = 0;
+    server->host_index =
+        db->balance_hosts == BALANCE_DISABLE ? atomic_load(next) : atomic_fetch_add(next, 1);
+    for (const char *at = hosts; conf_list_next(&at, &host);)
+        n++;
+    unsigned wanted = n > 0 ? server->host_index % n + 1 : 0;
+    for (const char *at = hosts; wanted > 0 && conf_list_next(&at, &host);)
+        wanted--;
+    if (n > 0)
+        server->host = mem_strndup(host.ptr, host.len);
+    else
+        server->host = mem_strdup(dir[0] != '\0' ? dir : "/tmp");
+}
+
 void server_connect(struct part *part, struct waiter *waiter)
 {
     const struct settings *settings = part->worker->settings;
     struct server *server = mem_new(sizeof *server);
-    const char *host = part->db->host != NULL ? part->db->host : settings->unix_socket_dir;
     int64_t now_us = clock_now_us();
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     server->target = part->target;
@@ -218,7 +257,7 @@ void server_connect(struct part *part, struct waiter *waiter)
     server->stream.fd = -1;
     server->txn = TXN_IDLE;
     server->params = params_empty(part->pool->pools->params);
-    server->host = mem_strdup(host[0] != '\0' ? host : "/tmp");
+    choose_host(server, part);
     server->attempt = mem_new(sizeof *server->attempt);
     server->deadline.expired = on_deadline;
     statement_set_init(&server->prepared);
@@ -325,8 +364,13 @@ static void logged_in(struct server *server)
     if (server->opening == NULL)
         welcome_replace(pool, welcome_ref(pool, welcome));
     free_attempt(server);
-    deadline_clear(loop_of(server), &server->deadline);
     server_log(server, LOG_INFO, "new connection to server");
+    const char *sql = server->part->db->connect_query;
+    if (sql != NULL) {
+        server_begin_connect_query(server, sql);
+        return;
+    }
+    deadline_clear(loop_of(server), &server->deadline);
     server->state = SERVER_LEASED; /* nobody's yet: part_server_ready() places it */
     part_server_ready(server);
 }

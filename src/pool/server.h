@@ -34,6 +34,7 @@ struct welcome;
  *   CONNECTING --connected--> LOGIN --ReadyForQuery--> free
  *   free: IDLE, or LEASED to the next waiter, or MOVING to another worker
  *   LEASED --client gone, or session over--> CLEANING --clean--> free
+ *   LOGIN --connect_query--> CLEANING       IDLE --for long, and wanted: tested--> CLEANING
  *   LEASED, CLEANING --clean, but a cancel is in flight--> CANCELED --cancel done--> free
  *   any --error, timeout, no more needed--> CLOSED
  */
@@ -62,6 +63,9 @@ struct server {
     bool hurry;             /* CLEANING: what its client has left running is cancelled */
     bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
     bool resetting;         /* CLEANING: it has been sent */
+    bool starting;          /* CLEANING: connect_query runs, then it is ready */
+    bool testing;           /* CLEANING: server_check_query runs */
+    bool unchecked;         /* IDLE for so long that it must be tested before it is lent */
     bool parses;            /* a Parse was sent since the queue of replies was empty */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
     bool wanted_unlisten;   /* it listens for its client: CLEANING ends that */
@@ -82,7 +86,8 @@ struct server {
     int cancels;       /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
-    char *host;              /* owned: as configured */
+    char *host;              /* owned: as configured; of a list, the one */
+    unsigned host_index;     /* of a list */
     struct opening *opening; /* counted: how it began; NULL: as all others of its pool */
     struct welcome *welcome; /* counted: what it said at its login; NULL before */
     struct waiter *waiter;   /* borrowed: for whom it is being opened; NULL: for anybody */
@@ -97,6 +102,9 @@ void server_close(struct server *server, const char *reason);
 
 /* May it go to another client?  Invariant of the pool: whoever releases a server asserts this. */
 bool server_is_clean(const struct server *server);
+
+/* An idle server, in no list now: it is tested, and placed again if it passes. */
+void server_test(struct server *server);
 
 /* The client is done with it, in order; the server may still have to be reset. */
 void server_release(struct server *server);

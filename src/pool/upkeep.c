@@ -26,6 +26,13 @@ static void look_at_silent(struct part *part)
     }
 }
 
+/* Those of min_pool_size stay. */
+static bool needed(const struct part *part)
+{
+    int least = part->db != NULL ? conf_min_pool_size(part->worker->settings, part->db) : 0;
+    return atomic_load(&part->pool->size) <= least;
+}
+
 static void upkeep_part(struct part *part, int64_t now_us)
 {
     int64_t idle_us = part->worker->settings->server_idle_timeout_us;
@@ -33,11 +40,13 @@ static void upkeep_part(struct part *part, int64_t now_us)
     look_at_silent(part);
     for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
+        server->unchecked |= part_is_untested(part, now_us - server->idle_since_us);
         if (part->db != NULL && part_too_old(part, server, now_us))
             server_close(server, "server lifetime over");
-        else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us)
+        else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us && !needed(part))
             server_close(server, "server idle timeout");
     }
+    part_open_minimum(part);
 }
 
 void part_upkeep(struct deadline *deadline, struct loop *loop)

@@ -84,7 +84,10 @@ static void deliver_back(struct mail *mail, struct loop *loop)
 {
     struct request *request = (struct request *)mail;
     struct client *client;
-    TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
+    /* It has come lately, so it is near the end. */
+    TAILQ_FOREACH_REVERSE(client, &request->proxy->workers[request->origin]->clients, client_list,
+                          entry)
+    {
         if (client->id == request->client_id) {
             client_close(client, request->reason);
             break;

@@ -84,6 +84,20 @@ static int64_t wait_end_us(const struct client *client)
                  conf_query_wait_timeout_us(settings, client->part->db, user_of(client)));
 }
 
+/* query_timeout counts the time in the queue too. */
+static int64_t waiting_query_end_us(const struct client *client)
+{
+    return after(client->waiter.since_us,
+                 conf_query_timeout_us(settings_of(client), user_of(client)));
+}
+
+static int64_t notify_us(const struct client *client)
+{
+    return client->notified
+               ? 0
+               : after(client->waiter.since_us, settings_of(client)->query_wait_notify_us);
+}
+
 /* In session mode it waits as others do at their first statement, if there are servers at all. */
 static bool waits_in_session_mode(const struct client *client)
 {
@@ -122,7 +136,8 @@ void client_set_deadline(struct client *client)
             after(clock_now_us(), conf_client_idle_timeout_us(settings, user_of(client))));
         break;
     case CLIENT_WAITING:
-        set(client, DEADLINE_WAIT, wait_end_us(client));
+        set(client, DEADLINE_WAIT,
+            sooner(sooner(wait_end_us(client), waiting_query_end_us(client)), notify_us(client)));
         break;
     case CLIENT_ACTIVE:
         set(client, DEADLINE_QUERY,
@@ -151,10 +166,31 @@ static void expire_active(struct client *client, struct err *err)
         err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "idle transaction timeout");
 }
 
-static void expire_waiting(struct err *err)
+/* False: it was only the time for a notice. */
+static bool expire_waiting(struct client *client, struct err *err)
 {
-    err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
+    int64_t now_us = clock_now_us();
+    int64_t query_us = waiting_query_end_us(client), wait_us = wait_end_us(client);
+    if (query_us != 0 && query_us <= now_us)
+        err_set(err, SQLSTATE_QUERY_CANCELED, "query_timeout");
+    else if (wait_us != 0 && wait_us <= now_us)
+        err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
+    else
+        return false;
     err_detail(err, "No server of the pool became free in time.");
+    return true;
+}
+
+static void notify_waiting(struct client *client)
+{
+    struct buf out = BUF_NONE;
+    client->notified = true;
+    response_notice(&out, "NOTICE", "00000",
+                    "No server connection available in postgres backend, client being queued",
+                    NULL);
+    stream_write(&client->stream, out.data, out.len);
+    buf_done(&out);
+    client_set_deadline(client);
 }
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
@@ -163,16 +199,17 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
     struct err err = ERR_NONE;
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
-        if (waits_in_session_mode(client))
-            expire_waiting(&err);
-        else
+        if (!waits_in_session_mode(client) || !expire_waiting(client, &err))
             err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
         break;
     case CLIENT_IDLE:
         err_set(&err, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout");
         break;
     case CLIENT_WAITING:
-        expire_waiting(&err);
+        if (!expire_waiting(client, &err)) {
+            notify_waiting(client);
+            return;
+        }
         break;
     case CLIENT_ACTIVE:
         expire_active(client, &err);
@@ -282,8 +319,8 @@ bool client_end_after_goodbye(struct client *client)
 {
     const struct replies *replies = &client->server->replies;
     /* Of a batch without Sync there are no answers: nothing makes the server send them. */
-    bool answers_to_come =
-        !replies_settled(replies) && !replies->open && !replies->skipping && !replies->copy_both;
+    bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping &&
+                           !replies->copy_both && !replies->copy_in;
     if (!client->goodbye || answers_to_come || stream_pending(&client->stream) > 0)
         return false;
     client_close(client, "client close request");
@@ -358,6 +395,7 @@ void client_want_server(struct client *client)
     }
     if (client->state != CLIENT_WELCOME)
         client->state = CLIENT_WAITING;
+    client->notified = false;
     part_wait(part, &client->waiter);
     if (client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME)
         client_set_deadline(client);
@@ -367,6 +405,12 @@ void client_turn_idle(struct client *client)
 {
     client->state = CLIENT_IDLE;
     client->server = NULL;
+    if (client->stream.broken) {
+        client_close(client, "client unexpected eof");
+        return;
+    }
+    if (client->stash.len > 0)
+        worker_watch(client->worker);
     client_set_deadline(client);
     if (client->stalled || client->stream.readable)
         client_want_server(client);
@@ -387,6 +431,8 @@ void client_give_back_unused(struct client *client)
     client->server = NULL;
     client->state = CLIENT_IDLE;
     server_release(server);
+    if (client->stash.len > 0)
+        worker_watch(client->worker);
     client_set_deadline(client);
     if (client->stream.readable)
         stream_yield(&client->stream);
@@ -422,11 +468,32 @@ static void on_server_silent(struct server *server)
         stream_yield(&client->stream);
 }
 
+bool client_end_if_outdated(struct client *client)
+{
+    const struct server *server = client->server;
+    struct err err;
+    if (!client_in_session_mode(client) || server->txn != TXN_IDLE || server->replies.open ||
+        !replies_settled(&server->replies) || client->remain > 0 || server->remain > 0 ||
+        !part_is_stale(client->part, server))
+        return false;
+    err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database configuration changed");
+    client_fail(client, &err);
+    return true;
+}
+
+static void on_server_outdated(struct server *server)
+{
+    struct client *client = server->client;
+    if (client != NULL && client->state == CLIENT_ACTIVE)
+        client_end_if_outdated(client);
+}
+
 const struct pool_events client_pool_events = {.granted = on_granted,
                                                .refused = on_refused,
                                                .readable = relay_read,
                                                .drained = on_server_drained,
-                                               .silent = on_server_silent};
+                                               .silent = on_server_silent,
+                                               .outdated = on_server_outdated};
 
 /* ---- what the socket has to say ---- */
 

@@ -63,6 +63,7 @@ struct client {
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
+    bool notified;         /* WAITING: it has had the notice of query_wait_notify */
     bool keeps_server;     /* whatever the pool's mode: no other server has what it began with */
     uint8_t replication;   /* enum startup_replication */
     uint32_t unnamed_batch;
@@ -116,6 +117,10 @@ void client_give_back(struct client *client);
 
 /* The same when nothing was sent: what more the client says is read when others had their turn. */
 void client_give_back_unused(struct client *client);
+
+/* With server_fast_close: it ends now if it keeps a server that is to be replaced, and is between two
+ * transactions.  True: it did. */
+bool client_end_if_outdated(struct client *client);
 
 /* Its server has gone away under it. */
 void client_server_lost(struct client *client, const char *reason);

@@ -171,8 +171,11 @@ static bool comes_whole(const struct client *client, const char *at, size_t left
     size_t total = 1 + (size_t)load_u32(at + 1);
     if (left >= total || kind == FE_COPY_DATA)
         return false;
-    bool read = rewrites(client, kind) && kind != FE_BIND && total <= LIMIT_KEPT_STATEMENT;
-    return total <= ORDINARY || read;
+    if (total <= ORDINARY)
+        return true;
+    bool unnamed_parse = kind == FE_PARSE && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return rewrites(client, kind) && kind != FE_BIND &&
+           (!unnamed_parse || total <= LIMIT_KEPT_STATEMENT);
 }
 
 /* Has the server anything to do with this message?  While it skips to the next Sync it has not;
@@ -216,6 +219,8 @@ static bool check_header(struct client *client, const char *at, struct err *err)
         return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid frontend message type %d", kind);
     if (!fe_length_ok(kind, length))
         return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+    if (kind == FE_QUERY && client->worker->pool.settings->disable_pqexec)
+        return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED, "PQexec disallowed");
     if (length > client->worker->pool.settings->max_packet_size)
         return err_set(err, SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
                        "message of %u bytes exceeds max_packet_size", length);

@@ -339,7 +339,7 @@ static bool turn(struct server *server, struct client *client)
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {
-        return true;
+        return !worker->pool.settings->server_fast_close || !client_end_if_outdated(client);
     }
     return false;
 }

@@ -486,6 +486,9 @@ void startup_read(struct client *client)
         while (client->stash.len > 0 && take(client))
             continue;
     }
-    if (client->state != CLIENT_CLOSED && client->stash.len == 0)
+    if (client->state != CLIENT_CLOSED && client->stash.len == 0) {
+        if (client->stash.data != NULL)
+            mem_wipe(client->stash.data, client->stash.cap); /* a password was in it */
         buf_done(&client->stash);
+    }
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/container.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "pool/server.h"
@@ -22,11 +24,35 @@ static bool any_query_timeouts(const struct settings *settings)
     return false;
 }
 
+enum { WATCH_EVERY_US = 1000000 };
+
+void worker_watch(struct worker *worker)
+{
+    if (worker->watch.at_us == 0)
+        deadline_set(worker->loop, &worker->watch, DEADLINE_OTHER, clock_now_us() + WATCH_EVERY_US);
+}
+
+static void on_watch(struct deadline *deadline, struct loop *loop)
+{
+    struct worker *worker = CONTAINER_OF(deadline, struct worker, watch);
+    struct client *client, *next;
+    for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        bool in_part = (client->state == CLIENT_IDLE && client->stash.len > 0) ||
+                       client->state == CLIENT_REFUSING;
+        if (in_part && stream_look(&client->stream))
+            client_close(client, "client unexpected eof");
+        else if (in_part)
+            worker_watch(worker);
+    }
+}
+
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings)
 {
     struct worker *worker = mem_new(sizeof *worker);
     worker->proxy = proxy;
     worker->loop = loop_new();
+    worker->watch.expired = on_watch;
     TAILQ_INIT(&worker->clients);
     TAILQ_INIT(&worker->peer_pools);
     pool_worker_init(&worker->pool, proxy->pools, index, worker->loop, settings,

@@ -56,6 +56,7 @@ struct worker {
     struct listener *listeners;        /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
+    struct deadline watch; /* looks after clients that have sent a part of a message */
 };
 
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
@@ -63,6 +64,10 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
  * mail to another. */
 void worker_close(struct worker *worker);
 void worker_free(struct worker *worker);
+
+/* A client without a server has sent a part of a message: if it then breaks the connection, nothing may
+ * tell, see stream_look().  Such clients are looked at from time to time. */
+void worker_watch(struct worker *worker);
 
 /* Mail from the control thread. */
 void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
