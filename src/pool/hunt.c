@@ -62,17 +62,8 @@ static void post_to_all(struct part *part, part_call *call)
         part_post(part, i, call);
 }
 
-void part_feed(struct part *part)
-{
-    struct quota *quotas[] = {&part->pool->database->quota, &part->pool->role->quota};
-    bool hungry = false;
-    for (size_t i = 0; i < 2; i++)
-        hungry |= atomic_load(&quotas[i]->hungry_since_us) != 0 &&
-                  atomic_exchange(&quotas[i]->hungry_since_us, 0) != 0;
-    if (hungry)
-        post_to_all(part, take_food);
-}
-
+/* Says that a quota keeps this waiter from a server.  Others with clients that came clearly later leave
+ * the next place to it; that is said again as often as it hunts in vain, and soon forgotten. */
 static void begin_to_hunger(struct part *part, struct quota *quota, int64_t since_us)
 {
     int64_t said_us = atomic_load(&quota->hungry_since_us);
@@ -84,24 +75,40 @@ static void begin_to_hunger(struct part *part, struct quota *quota, int64_t sinc
     }
 }
 
-static int64_t hungry_since_us(struct quota *quota, bool *stale)
+/* Who comes next may say so. */
+void part_end_hunger(struct part *part, int64_t since_us)
+{
+    struct quota *quotas[] = {&part->pool->database->quota, &part->pool->role->quota};
+    bool said = false;
+    part->hungry = part->n_waiting > 0;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t expected_us = since_us;
+        said |= atomic_compare_exchange_strong(&quotas[i]->hungry_since_us, &expected_us, 0);
+    }
+    if (said)
+        post_to_all(part, take_food);
+}
+
+static void feed(struct part *part)
+{
+    if (atomic_load(&part->pool->database->quota.hungry_since_us) != 0 ||
+        atomic_load(&part->pool->role->quota.hungry_since_us) != 0)
+        post_to_all(part, take_food);
+}
+
+static int64_t hungry_since_us(struct part *part, struct quota *quota)
 {
     int64_t since_us = atomic_load(&quota->hungry_since_us);
-    if (since_us == 0)
-        return 0;
-    if (clock_now_us() - atomic_load(&quota->hungry_said_us) < HUNGER_HOLDS_US)
+    if (since_us == 0 || clock_now_us() - atomic_load(&quota->hungry_said_us) < HUNGER_HOLDS_US)
         return since_us;
-    *stale = true;
+    part_end_hunger(part, since_us); /* it was said too long ago */
     return 0;
 }
 
 int64_t part_hungry_since_us(struct part *part)
 {
-    bool stale = false;
-    int64_t a_us = hungry_since_us(&part->pool->database->quota, &stale);
-    int64_t b_us = hungry_since_us(&part->pool->role->quota, &stale);
-    if (stale)
-        part_feed(part); /* who still is says so again */
+    int64_t a_us = hungry_since_us(part, &part->pool->database->quota);
+    int64_t b_us = hungry_since_us(part, &part->pool->role->quota);
     return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
 }
 
@@ -118,7 +125,7 @@ static enum room take_room(struct part *part, int limit)
         return ROOM_DATABASE;
     if (!count_take(&role->n_servers, atomic_load(&role->limit))) {
         atomic_fetch_sub(&database->n_servers, 1);
-        part_feed(part);
+        feed(part);
         return ROOM_ROLE;
     }
     bool sized = count_take(&pool->size, limit);
@@ -128,7 +135,7 @@ static enum room take_room(struct part *part, int limit)
         atomic_fetch_sub(&pool->size, 1);
     atomic_fetch_sub(&role->n_servers, 1);
     atomic_fetch_sub(&database->n_servers, 1);
-    part_feed(part);
+    feed(part);
     return sized ? ROOM_ATTEMPTS : ROOM_POOL;
 }
 
@@ -207,10 +214,22 @@ static enum room make_room_in(struct part *part, struct quota *quota, const stru
     return room;
 }
 
+/* Is there one elsewhere that has waited clearly longer for a place that both want? */
+static bool gives_way(struct part *part, const struct waiter *waiter)
+{
+    int64_t hungry_us = part_hungry_since_us(part);
+    if (hungry_us == 0 || hungry_us + PART_HUNGRY_SLACK_US >= waiter->since_us)
+        return false;
+    hunt_again_at(part, clock_now_us() + HUNGER_HOLDS_US);
+    return true;
+}
+
 static bool make_room(struct part *part, const struct waiter *waiter)
 {
     struct pool *pool = part->pool;
     int limit = limit_for(part, waiter);
+    if (gives_way(part, waiter))
+        return false;
     enum room room = take_room(part, limit);
     if (room == ROOM_POOL && part_evict(part, waiter))
         room = take_room(part, limit);
@@ -222,6 +241,8 @@ static bool make_room(struct part *part, const struct waiter *waiter)
         atomic_load(&pool->size) > atomic_load(&pool->limit))
         log_info("taking connection from reserve_pool: db=%s user=%s", pool->database->name,
                  pool->user);
+    if (room == ROOM && part->hungry)
+        part_end_hunger(part, waiter->since_us);
     return room == ROOM;
 }
 
@@ -414,7 +435,7 @@ void part_server_gone(struct part *part, bool was_connecting)
     atomic_fetch_sub(&pool->size, 1);
     atomic_fetch_sub(&pool->role->quota.n_servers, 1);
     atomic_fetch_sub(&pool->database->quota.n_servers, 1);
+    feed(part);
     part_hunt(part);
     part_announce_room(part);
-    part_feed(part);
 }

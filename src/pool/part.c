@@ -21,10 +21,7 @@
 #include "pool/part.h"
 #include "pool/server.h"
 
-enum {
-    SLACK_US = 4000,           /* how much longer a waiter of another worker must have waited */
-    HUNGRY_SLACK_US = 1000000, /* one of another pool: that costs a new server */
-};
+enum { SLACK_US = 4000 /* how much longer a waiter of another worker must have waited */ };
 
 static struct pool_slot *slot_of(const struct part *part)
 {
@@ -231,10 +228,8 @@ void part_unlist(struct part *part, struct waiter *waiter)
     part->n_waiting--;
     if (first)
         publish_oldest(part);
-    if (part->hungry && part->n_waiting == 0) {
-        part->hungry = false;
-        part_feed(part);
-    }
+    if (part->hungry)
+        part_end_hunger(part, waiter->since_us);
 }
 
 void part_leave(struct part *part, struct waiter *waiter)
@@ -393,8 +388,8 @@ static void place_one(struct part *part, struct server *server)
     int64_t theirs_us, hungry_us = part_hungry_since_us(part);
     struct waiter *ours = TAILQ_FIRST(&part->waiters);
     int to = longest_elsewhere(part, &theirs_us);
-    if (hungry_us != 0 && (ours == NULL || hungry_us + HUNGRY_SLACK_US < ours->since_us) &&
-        (to < 0 || hungry_us + HUNGRY_SLACK_US < theirs_us)) {
+    if (hungry_us != 0 && (ours == NULL || hungry_us + PART_HUNGRY_SLACK_US < ours->since_us) &&
+        (to < 0 || hungry_us + PART_HUNGRY_SLACK_US < theirs_us)) {
         evict(part, server);
     } else if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
         if (opening_same(server->opening, ours->opening))

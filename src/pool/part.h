@@ -16,6 +16,12 @@
 
 #include "pool/pool.h"
 
+enum {
+    PART_HUNGRY_SLACK_US =
+        1000000 /* how much longer one of another pool must have waited: that costs a
+                                    * new server */
+};
+
 /* ---- part.c ---- */
 
 static inline bool part_alone(const struct part *part)
@@ -62,8 +68,8 @@ void part_open_minimum(struct part *part);
 bool part_is_full(const struct part *part);
 /* Since when somebody waits whom a limit that this pool shares keeps from a server; 0: nobody. */
 int64_t part_hungry_since_us(struct part *part);
-/* Whoever is kept from a server by a limit that this pool shares looks once more. */
-void part_feed(struct part *part);
+/* The waiter that has waited since then is kept no more. */
+void part_end_hunger(struct part *part, int64_t since_us);
 
 /* ---- upkeep.c ---- */
 

@@ -85,9 +85,9 @@ static void deliver_back(struct mail *mail, struct loop *loop)
     struct request *request = (struct request *)mail;
     struct client *client;
     /* It has come lately, so it is near the end. */
-    TAILQ_FOREACH_REVERSE(client, &request->proxy->workers[request->origin]->clients, client_list,
-                          entry)
-    {
+    struct client_list *clients = &request->proxy->workers[request->origin]->clients;
+    for (client = TAILQ_LAST(clients, client_list); client != NULL;
+         client = TAILQ_PREV(client, client_list, entry)) {
         if (client->id == request->client_id) {
             client_close(client, request->reason);
             break;

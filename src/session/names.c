@@ -358,14 +358,17 @@ void names_drop_unnamed(struct client *client)
 static enum names_step provide(struct client *client, struct name *name,
                                struct statement **statement)
 {
-    enum statement_presence there = presence(client, name->statement);
-    if (there == STATEMENT_ABSENT && name->statement != renew(client, name))
-        there = presence(client, name->statement);
+    struct statement *found = name->statement;
+    enum statement_presence there = presence(client, found);
+    if (there == STATEMENT_ABSENT) {
+        found = renew(client, name);
+        there = presence(client, found);
+    }
     if (there == STATEMENT_UNCERTAIN)
         return NAMES_STALL;
-    *statement = name->statement;
     if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, *statement);
+        prepare(client, NOTE_INJECT, NULL, found);
+    *statement = found;
     return NAMES_REWRITTEN;
 }
 
