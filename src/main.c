@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/sample.h"
 #include "conf/settings.h"
@@ -292,13 +293,14 @@ static int serve(struct settings *settings)
 int main(int argc, char **argv)
 {
     struct options options = read_options(argc, argv);
+    struct err err;
+    log_begin(options.quiet || options.daemon, options.verbose);
     struct settings *settings = load(&options);
     signal(SIGPIPE, SIG_IGN);
     hash_init();
     leave_root(&options, settings);
-    int verbose = options.verbose > settings->verbose ? options.verbose : settings->verbose;
-    if (!log_open(settings->logfile, options.quiet || options.daemon, verbose))
-        die("could not open the log file", settings->logfile);
+    if (!logging_apply(settings, &err))
+        die(err.message, NULL);
     if (settings->pidfile[0] != '\0')
         check_pidfile(settings->pidfile);
     if (options.daemon)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/settings.h"
 #include "net/resolve.h"
@@ -25,8 +26,12 @@ static void for_each_worker(struct control *control, void (*post)(struct worker 
 
 /* ---- settings ---- */
 
-void control_use(struct control *control, struct settings *settings)
+bool control_use(struct control *control, struct settings *settings, struct err *err)
 {
+    if (!logging_apply(settings, err)) {
+        settings_unref(settings);
+        return false;
+    }
     settings_unref(control->settings);
     control->settings = settings;
     resolver_set_ttl(control->proxy->pools->resolver, settings->dns_max_ttl_us,
@@ -34,9 +39,11 @@ void control_use(struct control *control, struct settings *settings)
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         worker_post_settings(control->proxy->workers[i], settings);
     stats_reload(control);
+    return true;
 }
 
-bool control_reload(struct control *control, struct err *err)
+/* What is wrong goes to the log. */
+static struct settings *read_settings(struct control *control)
 {
     struct conf_report report;
     conf_report_init(&report);
@@ -44,12 +51,22 @@ bool control_reload(struct control *control, struct err *err)
     for (size_t i = 0; i < report.n_notes; i++)
         log_line(report.notes[i].is_error ? LOG_ERROR : LOG_WARNING, "%s", report.notes[i].text);
     conf_report_done(&report);
-    log_reopen();
-    if (settings == NULL)
-        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
-                       "RELOAD failed, see logs for additional details");
-    control_use(control, settings);
-    return true;
+    return settings;
+}
+
+bool control_reload(struct control *control, struct err *err)
+{
+    struct settings *settings = read_settings(control);
+    struct err cause;
+    /* The log file may have been renamed: it is opened anew whatever the settings say. */
+    bool good = settings != NULL ? control_use(control, settings, &cause)
+                                 : logging_apply(control->settings, &cause);
+    if (!good)
+        log_error("%s", cause.message);
+    if (good && settings != NULL)
+        return true;
+    return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                   "RELOAD failed, see logs for additional details");
 }
 
 /* ---- pauses ---- */

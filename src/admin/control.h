@@ -63,8 +63,9 @@ bool control_reload(struct control *control, struct err *err);
 /* SHUTDOWN_NONE: at once.  Else whoever waits longer is overtaken by another, stricter call. */
 void control_shutdown(struct control *control, enum shutdown_mode mode);
 
-/* For the commands of the console.  All of them take the counted reference. */
-void control_use(struct control *control, struct settings *settings);
+/* For the commands of the console. */
+/* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */
+bool control_use(struct control *control, struct settings *settings, struct err *err);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
 /* As control_pause(), but it may be paused already. */

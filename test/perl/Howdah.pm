@@ -111,6 +111,12 @@ sub node
 
 =item ini: the whole text of the file instead of all that
 
+=item wrapper: [words] to put in front of the program; they must end by exec
+
+=item environment: {name => value} for the program
+
+=item arguments: [words] for the program, before the file
+
 =back
 
 =cut
@@ -200,10 +206,17 @@ with status 0, without a report of a sanitizer?  C<finish> stops all, and ends t
 sub start
 {
     my ($self) = @_;
-    $self->{pid} = $self->spawn($PROGRAM, $self->ini);
+    $self->{pid} = $self->spawn($self->command_line);
     push @running, $self;
     $self->poll_until(sub { $self->must_live; $self->accepts }, 'howdah accepts connections');
     return $self;
+}
+
+sub command_line
+{
+    my ($self) = @_;
+    my ($wrapper, $arguments) = @{$self->{options}}{qw(wrapper arguments)};
+    return (@{$wrapper // []}, command($PROGRAM), @{$arguments // []}, $self->ini);
 }
 
 sub stop
@@ -543,7 +556,7 @@ sub spawn
     my ($self, @command) = @_;
     my $pid = fork() // die "could not fork: $!";
     return $pid if $pid;
-    my %environment = $self->sanitizer_environment;
+    my %environment = ($self->sanitizer_environment, %{$self->{options}{environment} // {}});
     @ENV{keys %environment} = values %environment;
     $SIG{TERM} = 'DEFAULT';
     setsid();    # a ^C at the terminal ends the test, and the test ends this
@@ -551,7 +564,7 @@ sub spawn
     open(STDOUT, '>>', "$self->{dir}/output");
     open(STDERR, '>&', \*STDOUT);
     no warnings 'exec';
-    exec(command(@command)) or _exit(127);
+    exec(@command) or _exit(127);
 }
 
 sub quote { return $_[0] =~ s/"/""/gr; }
