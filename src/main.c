@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/systemd.h"
 #include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/sample.h"
@@ -48,8 +49,8 @@ static const char usage[] =
 
 static void print_version(void)
 {
-    printf("howdah %s\nlibevent %s\n%s\n", HOWDAH_VERSION, event_get_version(),
-           OpenSSL_version(OPENSSL_VERSION));
+    printf("howdah %s\nlibevent %s\n%s\nsystemd: %s\n", HOWDAH_VERSION, event_get_version(),
+           OpenSSL_version(OPENSSL_VERSION), systemd_is_built() ? "yes" : "no");
 }
 
 /* What is not a run: ends the process. */
@@ -247,8 +248,11 @@ static void start_workers(struct proxy *proxy)
     pthread_sigmask(SIG_BLOCK, &all, &old);
     for (unsigned i = 0; i < proxy->n_workers; i++) {
         struct worker *worker = proxy->workers[i];
+        char name[16]; /* as ps -L and top -H show it */
         if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
             die("could not start a thread", NULL);
+        snprintf(name, sizeof name, "howdah:%hhu", (unsigned char)i);
+        pthread_setname_np(worker->thread, name);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
@@ -266,9 +270,9 @@ static void end_workers(struct proxy *proxy)
         worker_free(proxy->workers[i]);
 }
 
-static int serve(struct settings *settings)
+static int serve(struct settings *settings, int n_sockets)
 {
-    struct proxy proxy = {.n_workers = count_workers(settings)};
+    struct proxy proxy = {.n_workers = count_workers(settings), .n_sockets = n_sockets};
     if (RAND_bytes(proxy.mock_key, sizeof proxy.mock_key) != 1)
         die("no random numbers", NULL);
     proxy.workers = mem_new_array(proxy.n_workers, sizeof(struct worker *));
@@ -294,6 +298,7 @@ int main(int argc, char **argv)
 {
     struct options options = read_options(argc, argv);
     struct err err;
+    int n_sockets = systemd_take_sockets();
     log_begin(options.quiet || options.daemon, options.verbose);
     struct settings *settings = load(&options);
     signal(SIGPIPE, SIG_IGN);
@@ -306,7 +311,7 @@ int main(int argc, char **argv)
     if (options.daemon)
         go_to_background(settings);
     raise_limits();
-    int status = serve(settings);
+    int status = serve(settings, n_sockets);
     settings_unref(settings);
     log_close();
     libevent_global_shutdown();

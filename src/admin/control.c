@@ -56,6 +56,7 @@ static struct settings *read_settings(struct control *control)
 
 bool control_reload(struct control *control, struct err *err)
 {
+    supervisor_reload_begins();
     struct settings *settings = read_settings(control);
     struct err cause;
     /* The log file may have been renamed: it is opened anew whatever the settings say. */
@@ -63,6 +64,7 @@ bool control_reload(struct control *control, struct err *err)
                                  : logging_apply(control->settings, &cause);
     if (!good)
         log_error("%s", cause.message);
+    supervisor_reload_ends(control);
     if (good && settings != NULL)
         return true;
     return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
@@ -200,6 +202,8 @@ static void stop(struct control *control)
     if (control->ended)
         return;
     control->ended = true;
+    if (!control->draining)
+        supervisor_shutdown_begins();
     event_base_loopbreak(control->loop->base);
 }
 
@@ -246,6 +250,8 @@ void control_shutdown(struct control *control, enum shutdown_mode mode)
         return;
     }
     atomic_store(&control->proxy->shutdown, mode);
+    if (!control->draining)
+        supervisor_shutdown_begins();
     control->draining = true;
     for_each_worker(control, close_tcp);
     for_each_worker(control, worker_post_review);
@@ -351,6 +357,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
 int control_run(struct control *control)
 {
     stats_start(control);
+    supervisor_start(control);
     loop_run(control->loop);
     return 0;
 }
@@ -372,6 +379,7 @@ void control_free(struct control *control)
         request_done(request, "WAIT_CLOSE");
     }
     stats_stop(control);
+    supervisor_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);
     loop_free(control->loop);

@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "admin/stats.h"
+#include "admin/supervisor.h"
 #include "net/loop.h"
 #include "session/worker.h"
 
@@ -48,6 +49,7 @@ struct control {
     bool draining; /* shutting down, and the workers know: it ends with the last one */
     bool ended;    /* the loop runs no more */
     struct stats stats;
+    struct supervisor supervisor;
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 

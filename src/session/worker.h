@@ -32,6 +32,7 @@ struct proxy {
     struct pools *pools;     /* owned by main */
     struct worker **workers; /* borrowed elements */
     unsigned n_workers;
+    int n_sockets;        /* that systemd has handed over, to listen on these and no others */
     uint8_t mock_key[32]; /* fixed at start */
     atomic_int n_clients; /* logged in or logging in, over all workers, consoles left out */
     atomic_int shutdown;  /* enum shutdown_mode */

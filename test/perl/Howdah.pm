@@ -32,10 +32,11 @@ package Howdah;
 use strict;
 use warnings;
 
+use Fcntl qw(F_DUPFD);
 use File::Basename qw(basename);
 use IO::Socket::INET;
 use IPC::Run ();
-use POSIX qw(:sys_wait_h setsid _exit);
+use POSIX qw(:sys_wait_h dup2 setsid _exit);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -116,6 +117,8 @@ sub node
 =item environment: {name => value} for the program
 
 =item arguments: [words] for the program, before the file
+
+=item sockets: [handles] that the program gets from its service manager
 
 =back
 
@@ -519,10 +522,11 @@ sub accepts
     return $status == 0;
 }
 
-# Some tests have no TCP, some no unix socket: what answers will do.
+# Some tests have no TCP, some no unix socket, some other ones: what answers will do.
 sub console_address
 {
     my ($self) = @_;
+    return %{$self->{console}} if $self->{console};
     return ($self->settings->{unix_socket_dir} // '') eq $self->dir ? (host => $self->dir) : ();
 }
 
@@ -558,6 +562,7 @@ sub spawn
     return $pid if $pid;
     my %environment = ($self->sanitizer_environment, %{$self->{options}{environment} // {}});
     @ENV{keys %environment} = values %environment;
+    hand_over(@{$self->{options}{sockets} // []});
     $SIG{TERM} = 'DEFAULT';
     setsid();    # a ^C at the terminal ends the test, and the test ends this
     open(STDIN, '<', '/dev/null');
@@ -565,6 +570,18 @@ sub spawn
     open(STDERR, '>&', \*STDOUT);
     no warnings 'exec';
     exec(@command) or _exit(127);
+}
+
+# As systemd does it: descriptors from 3 on, and the process they are meant for.
+sub hand_over
+{
+    my (@sockets) = @_;
+    return if !@sockets;
+    my @copies = map { fcntl($_, F_DUPFD, 100) } @sockets;    # out of the way
+    dup2($copies[$_], 3 + $_) for 0 .. $#copies;
+    POSIX::close($_) for @copies;
+    @ENV{qw(LISTEN_FDS LISTEN_PID)} = (scalar(@sockets), $$);
+    return;
 }
 
 sub quote { return $_[0] =~ s/"/""/gr; }
