@@ -270,19 +270,28 @@ static void reload(struct control *control)
 
 static void pause_or_resume(struct control *control, bool pause)
 {
+    const char *name = pause ? "SIGUSR1" : "SIGUSR2";
     struct err err;
-    log_info("got %s", pause ? "SIGUSR1, pausing all activity" : "SIGUSR2, continuing from PAUSE");
-    if (!(pause ? control_pause(control, NULL, &err) : control_resume(control, NULL, &err)))
-        log_info("%s", err.message);
+    if (pause ? control_pause(control, NULL, &err) : control_resume(control, NULL, &err))
+        log_info("got %s, %s", name, pause ? "pausing all activity" : "continuing from PAUSE");
+    else
+        log_info("got %s, but %s", name, err.message);
 }
 
-static void end_by_signal(struct control *control, int signal_number)
+static const char *name_of(int number)
 {
-    bool again = control_is_shutting_down(control);
-    if (signal_number == SIGQUIT || again) {
-        log_info("got %s, fast exit", signal_number == SIGQUIT ? "SIGQUIT" : "a second signal");
+    return number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGQUIT";
+}
+
+static void end_by_signal(struct control *control, int number)
+{
+    if (control_is_shutting_down(control)) {
+        log_info("got %s while shutting down, fast exit", name_of(number));
         control_shutdown(control, SHUTDOWN_NONE);
-    } else if (signal_number == SIGTERM) {
+    } else if (number == SIGQUIT) {
+        log_info("got SIGQUIT, fast exit");
+        control_shutdown(control, SHUTDOWN_NONE);
+    } else if (number == SIGTERM) {
         log_info("got SIGTERM, shutting down, waiting for all clients disconnect");
         control_shutdown(control, SHUTDOWN_WAIT_FOR_CLIENTS);
     } else {

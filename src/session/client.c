@@ -302,16 +302,25 @@ static bool only_leaves(struct client *client)
     return got <= 0 || peek[0] == FE_TERMINATE;
 }
 
+bool client_may_wait(const struct client *client, struct err *err)
+{
+    const struct part *part = client->part;
+    if (part->db == NULL)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (part->worker->stopping)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
+    return true;
+}
+
 void client_want_server(struct client *client)
 {
     struct part *part = client->part;
+    struct err err;
     if (client->stream.peer_closed && client->stash.len == 0 && only_leaves(client)) {
         client_close(client, "client close request");
         return;
     }
-    if (part->db == NULL) {
-        struct err err;
-        err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (!client_may_wait(client, &err)) {
         client_fail(client, &err);
         return;
     }

@@ -102,6 +102,9 @@ void client_turn_idle(struct client *client);
 /* It has input and no server. */
 void client_want_server(struct client *client);
 
+/* False: the database is gone, or no server will become free before the end. */
+bool client_may_wait(const struct client *client, struct err *err);
+
 /* Ends the lease in order; the client stays. */
 void client_give_back(struct client *client);
 
