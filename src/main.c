@@ -1,7 +1,5 @@
 /* Options, wiring and the end: the one place that knows everybody. */
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <openssl/crypto.h>
@@ -16,10 +14,12 @@
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "base/daemon.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pidfile.h"
 #include "base/systemd.h"
 #include "conf/logging.h"
 #include "conf/report.h"
@@ -158,46 +158,15 @@ static void leave_root(const struct options *options, const struct settings *set
         die("howdah does not run as root", "give another user with -u or the setting \"user\"");
 }
 
-/* ---- pid file and background ---- */
-
-static void check_pidfile(const char *path)
+static int go_to_background(const struct settings *settings)
 {
-    FILE *file = fopen(path, "re");
-    int pid = 0;
-    if (file == NULL)
-        return;
-    if (fscanf(file, "%d", &pid) != 1)
-        pid = 0;
-    fclose(file);
-    if (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM))
-        die("pidfile exists, another instance is running", path);
-    log_info("removing the stale pidfile \"%s\"", path);
-    unlink(path);
-}
-
-static void write_pidfile(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        die("could not write the pidfile", path);
-    close(fd);
-}
-
-static void go_to_background(const struct settings *settings)
-{
+    struct err err;
+    int parent;
     if (settings->pidfile[0] == '\0')
         die("--daemon needs the setting \"pidfile\"", NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        die("could not fork", strerror(errno));
-    if (pid > 0)
-        _exit(0);
-    setsid();
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null, fd);
-    if (null > 2)
-        close(null);
+    if (!daemon_fork(&parent, &err))
+        die(err.message, NULL);
+    return parent;
 }
 
 /* ---- workers ---- */
@@ -270,7 +239,19 @@ static void end_workers(struct proxy *proxy)
         worker_free(proxy->workers[i]);
 }
 
-static int serve(struct settings *settings, int n_sockets)
+static struct pidfile *write_pidfile(const struct settings *settings)
+{
+    struct err err;
+    if (settings->pidfile[0] == '\0')
+        return NULL;
+    struct pidfile *pidfile = pidfile_write(settings->pidfile, &err);
+    if (pidfile == NULL)
+        die(err.message, NULL);
+    return pidfile;
+}
+
+/* parent: who waits for a daemon, or -1. */
+static int serve(struct settings *settings, int n_sockets, int parent)
 {
     struct proxy proxy = {.n_workers = count_workers(settings), .n_sockets = n_sockets};
     if (RAND_bytes(proxy.mock_key, sizeof proxy.mock_key) != 1)
@@ -278,19 +259,19 @@ static int serve(struct settings *settings, int n_sockets)
     proxy.workers = mem_new_array(proxy.n_workers, sizeof(struct worker *));
     proxy.pools = pools_new(proxy.n_workers, settings->track_extra_parameters);
     open_workers(&proxy, settings);
-    if (settings->pidfile[0] != '\0')
-        write_pidfile(settings->pidfile);
+    struct pidfile *pidfile = write_pidfile(settings);
     struct control *control = control_new(&proxy, settings_ref(settings));
     start_workers(&proxy);
     log_info("process up: howdah %s, %u workers, libevent %s, tls: %s", HOWDAH_VERSION,
              proxy.n_workers, event_get_version(), OpenSSL_version(OPENSSL_VERSION));
+    if (parent >= 0)
+        daemon_ready(parent);
     int status = control_run(control);
     end_workers(&proxy);
     control_free(control);
     pools_free(proxy.pools);
     mem_free(proxy.workers);
-    if (settings->pidfile[0] != '\0')
-        unlink(settings->pidfile);
+    pidfile_remove(pidfile);
     return status;
 }
 
@@ -299,19 +280,18 @@ int main(int argc, char **argv)
     struct options options = read_options(argc, argv);
     struct err err;
     int n_sockets = systemd_take_sockets();
-    log_begin(options.quiet || options.daemon, options.verbose);
+    log_begin(options.quiet, options.verbose);
     struct settings *settings = load(&options);
     signal(SIGPIPE, SIG_IGN);
     hash_init();
     leave_root(&options, settings);
     if (!logging_apply(settings, &err))
         die(err.message, NULL);
-    if (settings->pidfile[0] != '\0')
-        check_pidfile(settings->pidfile);
-    if (options.daemon)
-        go_to_background(settings);
+    if (!pidfile_check(settings->pidfile, &err))
+        die(err.message, NULL);
+    int parent = options.daemon ? go_to_background(settings) : -1;
     raise_limits();
-    int status = serve(settings, n_sockets);
+    int status = serve(settings, n_sockets, parent);
     settings_unref(settings);
     log_close();
     libevent_global_shutdown();
