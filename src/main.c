@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/descriptors.h"
 #include "base/daemon.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -182,16 +182,6 @@ static unsigned count_workers(const struct settings *settings)
     return n < WORKERS_MAX ? n : WORKERS_MAX;
 }
 
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-        log_info("kernel file descriptor limit: %llu", (unsigned long long)limit.rlim_cur);
-}
-
 static void *run_worker(void *arg)
 {
     loop_run(((struct worker *)arg)->loop);
@@ -262,8 +252,10 @@ static int serve(struct settings *settings, int n_sockets, int parent)
     struct pidfile *pidfile = write_pidfile(settings);
     struct control *control = control_new(&proxy, settings_ref(settings));
     start_workers(&proxy);
-    log_info("process up: howdah %s, %u workers, libevent %s, tls: %s", HOWDAH_VERSION,
-             proxy.n_workers, event_get_version(), OpenSSL_version(OPENSSL_VERSION));
+    log_info("process up: howdah %s, libevent %s (%s), adns: libc, tls: %s, workers: %u",
+             HOWDAH_VERSION, event_get_version(),
+             event_base_get_method(proxy.workers[0]->loop->base), OpenSSL_version(OPENSSL_VERSION),
+             proxy.n_workers);
     if (parent >= 0)
         daemon_ready(parent);
     int status = control_run(control);
@@ -290,7 +282,8 @@ int main(int argc, char **argv)
     if (!pidfile_check(settings->pidfile, &err))
         die(err.message, NULL);
     int parent = options.daemon ? go_to_background(settings) : -1;
-    raise_limits();
+    descriptors_raise_limit();
+    descriptors_log(settings);
     int status = serve(settings, n_sockets, parent);
     settings_unref(settings);
     log_close();

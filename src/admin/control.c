@@ -3,12 +3,14 @@
 #include <event2/event.h>
 #include <signal.h>
 
+#include "admin/descriptors.h"
 #include "admin/session.h"
 #include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/descriptors.h"
 #include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/settings.h"
@@ -32,6 +34,8 @@ bool control_use(struct control *control, struct settings *settings, struct err 
         settings_unref(settings);
         return false;
     }
+    if (descriptors_needed(settings) > descriptors_needed(control->settings))
+        descriptors_check(settings);
     settings_unref(control->settings);
     control->settings = settings;
     resolver_set_ttl(control->proxy->pools->resolver, settings->dns_max_ttl_us,

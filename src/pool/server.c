@@ -292,6 +292,18 @@ static void connected(struct server *server)
 
 /* ---- login ---- */
 
+static void log_login(const struct server *server)
+{
+    char from[ADDRESS_TEXT];
+    if (!server->part->worker->settings->log_connections)
+        return;
+    if (address_is_unix(&server->local))
+        server_log(server, LOG_INFO, "new connection to server");
+    else
+        server_log(server, LOG_INFO, "new connection to server (from %s)",
+                   address_text(&server->local, from));
+}
+
 static void logged_in(struct server *server)
 {
     struct pool *pool = server->part->pool;
@@ -307,7 +319,7 @@ static void logged_in(struct server *server)
     welcome_replace(pool, welcome);
     free_attempt(server);
     deadline_clear(loop_of(server), &server->deadline);
-    server_log(server, LOG_INFO, "new connection to server");
+    log_login(server);
     server->state = SERVER_LEASED; /* nobody's yet: part_server_ready() places it */
     part_server_ready(server);
 }

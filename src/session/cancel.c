@@ -21,6 +21,7 @@ struct request {
     struct proxy *proxy;
     unsigned origin, at; /* indices of workers */
     uint64_t client_id;  /* who asked */
+    const char *reason;  /* static text for the log: what came of it */
     uint8_t key[KEY_LEN];
 };
 
@@ -59,7 +60,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
     struct client *client;
     TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
         if (client->id == request->client_id) {
-            client_close(client, NULL);
+            client_close(client, request->reason);
             break;
         }
     }
@@ -92,6 +93,7 @@ static void deliver(struct mail *mail, struct loop *loop)
         return;
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
+    request->reason = "successfully sent cancel request";
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
         server_cancel(client->server, request->proxy->workers[request->origin]->loop,
@@ -100,6 +102,8 @@ static void deliver(struct mail *mail, struct loop *loop)
     }
     if (client->state == CLIENT_WAITING)
         cancel_waiting(client);
+    else
+        request->reason = "cancel request for idle client";
     finish(request);
 }
 
@@ -117,13 +121,14 @@ void cancel_request(struct client *client, struct slice key)
 {
     client->state = CLIENT_CANCELING;
     if (key.len != KEY_LEN) { /* we give no other keys */
-        client_close(client, NULL);
+        client_close(client, "bad cancel key");
         return;
     }
     struct request *request = mem_new(sizeof *request);
     request->proxy = client->worker->proxy;
     request->origin = client->worker->pool.index;
     request->client_id = client->id;
+    request->reason = "bad cancel key";
     memcpy(request->key, key.ptr, KEY_LEN);
     send_on(request);
 }

@@ -86,7 +86,7 @@ struct client {
 /* A new connection; takes the socket over. */
 void client_open(struct worker *worker, int fd, const struct address *address);
 
-/* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
+/* Says err as FATAL, and closes.  reason goes to the log, unless it is NULL. */
 void client_fail(struct client *client, const struct err *err);
 void client_close(struct client *client, const char *reason);
 /* Takes the client out of everything; its socket has been closed or given away. */
@@ -135,8 +135,9 @@ void refuse_read(struct client *client);
 /* startup.c */
 void startup_begin(struct client *client);
 void startup_read(struct client *client);
-void startup_granted(struct client *client);        /* WELCOME: has a server now */
-void startup_parameters_set(struct client *client); /* the server has taken them */
+void startup_granted(struct client *client);           /* WELCOME: has a server now */
+void startup_parameters_set(struct client *client);    /* the server has taken them */
+void startup_log_failure(const struct client *client); /* if it has not logged in yet */
 void startup_free(struct client *client);
 
 #endif

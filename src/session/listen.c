@@ -144,17 +144,16 @@ static void add(struct worker *worker, int fd, bool is_unix, const char *path)
 static bool open_tcp(struct worker *worker, const struct address *address, struct err *err)
 {
     bool first = worker->pool.index == 0;
-    char text[80];
-    int port = address_print(address, text, sizeof text);
+    char text[ADDRESS_TEXT];
+    address_text(address, text);
     int fd = socket_listen(address, worker->pool.settings, !first, err);
     if (fd < 0) {
         struct err cause = *err;
-        return err_set(err, cause.sqlstate, "could not listen on %s:%d: %s", text, port,
-                       cause.message);
+        return err_set(err, cause.sqlstate, "could not listen on %s: %s", text, cause.message);
     }
     add(worker, fd, false, "");
     if (first)
-        log_info("listening on %s:%d", text, port);
+        log_info("listening on %s", text);
     return true;
 }
 
@@ -254,11 +253,10 @@ static bool is_listener(int fd)
 
 static void log_handed_over(const struct address *address)
 {
-    char text[80];
-    int port = address_print(address, text, sizeof text);
+    char text[ADDRESS_TEXT];
     const struct sockaddr_un *local = (const struct sockaddr_un *)&address->socket;
     if (!address_is_unix(address))
-        log_info("listening on %s:%d, from systemd", text, port);
+        log_info("listening on %s, from systemd", address_text(address, text));
     else if (local->sun_path[0] != '\0')
         log_info("listening on unix:%s, from systemd", local->sun_path);
     else
