@@ -102,11 +102,21 @@ static void on_accept_again(struct deadline *deadline, struct loop *loop)
 /* Out of file descriptors or memory: those who are in go on; the queue of the kernel waits. */
 static void pause_accepting(struct worker *worker, int code)
 {
-    log_warning("accept() failed: %s", strerror(code));
+    if (!worker->accept_failed)
+        log_warning("accept() failed: %s; new clients wait", strerror(code));
+    worker->accept_failed = true;
     set_accepting(worker, false);
     worker->accept_again.expired = on_accept_again;
     deadline_set(worker->loop, &worker->accept_again, DEADLINE_OTHER,
                  clock_now_us() + ACCEPT_PAUSE_US);
+}
+
+/* Nobody waits any more. */
+static void note_success(struct worker *worker)
+{
+    if (worker->accept_failed)
+        log_info("accepting clients again");
+    worker->accept_failed = false;
 }
 
 static void on_accept(evutil_socket_t listener, short what, void *arg)
@@ -117,7 +127,9 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
         int fd = accept4(listener, (struct sockaddr *)&address.socket, &address.len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            if (errno == EAGAIN)
+                note_success(worker);
+            else if (errno != EINTR && errno != ECONNABORTED)
                 pause_accepting(worker, errno);
             return;
         }
@@ -315,6 +327,7 @@ void listen_close(struct worker *worker, bool unix_too)
             unlink(listener->path);
     }
     worker->n_listeners = kept;
+    set_accepting(worker, true); /* the pause, if there was one, is over */
     if (kept == 0) {
         mem_free(worker->listeners);
         worker->listeners = NULL;

@@ -57,6 +57,7 @@ struct worker {
     struct listener *listeners; /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
+    bool accept_failed; /* and since then there was always somebody left to accept */
 };
 
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
