@@ -120,30 +120,31 @@ bool log_is_debug(void)
     return atomic_load_explicit(&log_verbose, memory_order_relaxed) > 0;
 }
 
-/* A text, with room in front for what one output or another wants there. */
+/* A text and its line feed, with room in front for what one output or another wants there. */
+enum { HEAD_MAX = SYSLOG_HEAD_MAX };
+
 struct line {
-    char head[SYSLOG_HEAD_MAX];
-    char text[TEXT_MAX + 1]; /* room for the line feed */
-    size_t len;              /* of text */
+    char bytes[HEAD_MAX + TEXT_MAX + 1];
+    size_t len; /* of the text, which begins at HEAD_MAX */
 };
 
 static void escape(struct line *line, const char *from)
 {
-    line->len = 0;
+    char *text = line->bytes + HEAD_MAX;
     for (; *from != '\0' && line->len + 5 < TEXT_MAX; from++) {
         unsigned char c = (unsigned char)*from;
         if (c < 0x20 || c == 0x7f)
-            line->len += (size_t)snprintf(line->text + line->len, 5, "\\x%02x", c);
+            line->len += (size_t)snprintf(text + line->len, 5, "\\x%02x", c);
         else
-            line->text[line->len++] = *from;
+            text[line->len++] = *from;
     }
-    line->text[line->len] = '\n';
+    text[line->len] = '\n';
 }
 
 /* Where the line begins that has this in front of its text. */
 static const char *put_in_front(struct line *line, const char *head, size_t len)
 {
-    return memcpy(line->text - len, head, len);
+    return memcpy(line->bytes + HEAD_MAX - len, head, len);
 }
 
 /* A log that cannot be written must not stop the service: the line is lost. */
@@ -201,7 +202,7 @@ static void write_syslog(struct line *line, enum log_level level)
 void log_line(enum log_level level, const char *format, ...)
 {
     char text[TEXT_MAX];
-    struct line line;
+    struct line line = {.len = 0};
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
