@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "admin/stats.h"
+#include "admin/supervisor.h"
 #include "net/loop.h"
 #include "session/worker.h"
 
@@ -48,6 +49,7 @@ struct control {
     bool draining; /* shutting down, and the workers know: it ends with the last one */
     bool ended;    /* the loop runs no more */
     struct stats stats;
+    struct supervisor supervisor;
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 
@@ -63,8 +65,9 @@ bool control_reload(struct control *control, struct err *err);
 /* SHUTDOWN_NONE: at once.  Else whoever waits longer is overtaken by another, stricter call. */
 void control_shutdown(struct control *control, enum shutdown_mode mode);
 
-/* For the commands of the console.  All of them take the counted reference. */
-void control_use(struct control *control, struct settings *settings);
+/* For the commands of the console. */
+/* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */
+bool control_use(struct control *control, struct settings *settings, struct err *err);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
 /* As control_pause(), but it may be paused already. */

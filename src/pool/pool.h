@@ -51,6 +51,7 @@ struct database {
     struct quota quota;     /* max_db_connections */
     atomic_bool paused;
     atomic_bool disabled;
+    atomic_bool used;      /* somebody has logged in to it */
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };

@@ -348,6 +348,18 @@ static void connected(struct server *server)
 
 /* ---- login ---- */
 
+static void log_login(const struct server *server)
+{
+    char from[ADDRESS_TEXT];
+    if (!server->part->worker->settings->log_connections)
+        return;
+    if (address_is_unix(&server->local))
+        server_log(server, LOG_INFO, "new connection to server");
+    else
+        server_log(server, LOG_INFO, "new connection to server (from %s)",
+                   address_text(&server->local, from));
+}
+
 static void logged_in(struct server *server)
 {
     struct pool *pool = server->part->pool;
@@ -364,7 +376,7 @@ static void logged_in(struct server *server)
     if (server->opening == NULL)
         welcome_replace(pool, welcome_ref(pool, welcome));
     free_attempt(server);
-    server_log(server, LOG_INFO, "new connection to server");
+    log_login(server);
     const char *sql = server->part->db->connect_query;
     if (sql != NULL) {
         server_begin_connect_query(server, sql);

@@ -22,8 +22,8 @@ struct request {
     struct proxy *proxy;
     unsigned origin, at; /* indices of workers */
     uint64_t client_id;  /* who asked */
+    const char *reason;  /* static text for the log: what came of it */
     uint8_t key[KEY_LEN];
-    const char *reason; /* static text for the log: why nothing came of it; NULL: nothing to say */
 };
 
 static const struct settings *settings_of(const struct worker *worker)
@@ -119,6 +119,7 @@ static void pass_to_peer(struct request *request, struct worker *worker)
         return;
     }
     request->mail.deliver = deliver_back;
+    request->reason = "cancel request was passed to its peer";
     const char *why_not =
         peers_forward(worker, request->key, loop_of_origin(request), &request->mail);
     if (why_not == NULL)
@@ -141,6 +142,7 @@ static void deliver(struct mail *mail, struct loop *loop)
         return;
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
+    request->reason = "successfully sent cancel request";
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
         server_cancel(client->server, loop_of_origin(request), &request->mail);
@@ -148,6 +150,8 @@ static void deliver(struct mail *mail, struct loop *loop)
     }
     if (client->state == CLIENT_WAITING)
         cancel_waiting(client);
+    else
+        request->reason = "cancel request for idle client";
     finish(request);
 }
 
@@ -162,13 +166,14 @@ void cancel_request(struct client *client, struct slice key)
     client->state = CLIENT_CANCELING;
     client_set_deadline(client); /* none: the request has its own */
     if (key.len != KEY_LEN) {    /* we give no other keys */
-        client_close(client, NULL);
+        client_close(client, "bad cancel key");
         return;
     }
     struct request *request = mem_new(sizeof *request);
     request->proxy = client->worker->proxy;
     request->origin = client->worker->pool.index;
     request->client_id = client->id;
+    request->reason = "bad cancel key";
     memcpy(request->key, key.ptr, KEY_LEN);
     send_on(request);
 }

@@ -286,10 +286,9 @@ void client_detach(struct client *client)
 
 void client_close(struct client *client, const char *reason)
 {
-    bool worth_a_line = client->state >= CLIENT_IDLE; /* not what never logged in */
     if (client->state == CLIENT_CLOSED)
         return;
-    if (reason != NULL && settings_of(client)->log_disconnections && worth_a_line)
+    if (reason != NULL && settings_of(client)->log_disconnections)
         client_log(client, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - client->connected_us) / 1000000));
     client->state = CLIENT_CLOSED;
@@ -312,6 +311,7 @@ void client_fail(struct client *client, const struct err *err)
     buf_done(&out);
     if (settings_of(client)->log_pooler_errors)
         client_log(client, LOG_WARNING, "pooler error: %s", err->message);
+    startup_log_failure(client);
     client_close(client, err->message);
 }
 
@@ -363,24 +363,37 @@ static void take_server(struct client *client, struct server *server)
     forward_read(client);
 }
 
-/* The peer has closed: is there nothing in the socket but a good-bye? */
-static bool only_leaves(struct client *client)
+/* The peer has closed: how it leaves, or NULL if there is more in the socket than a good-bye. */
+static const char *way_of_leaving(struct client *client)
 {
     char peek[MESSAGE_HEADER];
     ssize_t got = recv(client->stream.fd, peek, sizeof peek, MSG_PEEK);
-    return got <= 0 || peek[0] == FE_TERMINATE;
+    if (got <= 0)
+        return "client unexpected eof";
+    return peek[0] == FE_TERMINATE ? "client close request" : NULL;
+}
+
+bool client_may_wait(const struct client *client, struct err *err)
+{
+    const struct part *part = client->part;
+    if (part->db == NULL)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (part->worker->stopping)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
+    return true;
 }
 
 void client_want_server(struct client *client)
 {
     struct part *part = client->part;
-    if (client->stream.peer_closed && client->stash.len == 0 && only_leaves(client)) {
-        client_close(client, "client close request");
+    struct err err;
+    const char *leaves =
+        client->stream.peer_closed && client->stash.len == 0 ? way_of_leaving(client) : NULL;
+    if (leaves != NULL) {
+        client_close(client, leaves);
         return;
     }
-    if (part->db == NULL) {
-        struct err err;
-        err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (!client_may_wait(client, &err)) {
         client_fail(client, &err);
         return;
     }

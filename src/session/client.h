@@ -96,7 +96,7 @@ static inline bool client_in_session_mode(const struct client *client)
     return client->keeps_server || client->part->mode == POOL_SESSION;
 }
 
-/* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
+/* Says err as FATAL, and closes.  reason goes to the log, unless it is NULL. */
 void client_fail(struct client *client, const struct err *err);
 void client_close(struct client *client, const char *reason);
 /* Takes the client out of everything; its socket has been closed or given away. */
@@ -111,6 +111,9 @@ void client_turn_idle(struct client *client);
 
 /* It has input and no server. */
 void client_want_server(struct client *client);
+
+/* False: the database is gone, or no server will become free before the end. */
+bool client_may_wait(const struct client *client, struct err *err);
 
 /* Ends the lease in order; the client stays. */
 void client_give_back(struct client *client);
@@ -149,6 +152,7 @@ void refuse_read(struct client *client);
 /* startup.c */
 void startup_begin(struct client *client);
 void startup_read(struct client *client);
+void startup_log_failure(const struct client *client); /* if it has not logged in yet */
 void startup_free(struct client *client);
 
 #endif

@@ -95,6 +95,8 @@ static bool enter_database(struct client *client, struct err *err)
     if (settings->auth_type == AUTH_ANY && db->user == NULL)
         return err_set(err, SQLSTATE_INVALID_AUTHORIZATION, "bouncer config error");
     struct database *database = pools_database(pools, name);
+    if (!atomic_exchange(&database->used, true) && conf_find_database(settings, name) == NULL)
+        log_info("registered new auto-database: %s", name);
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
@@ -126,6 +128,13 @@ static void log_login(const struct client *client)
     if (settings_of(client)->log_connections)
         client_log(client, LOG_INFO, "login attempt: db=%s user=%s tls=no replication=%s",
                    client->login->database, client->user, replication_words[client->replication]);
+}
+
+void startup_log_failure(const struct client *client)
+{
+    const struct client_login *login = client->login;
+    if (login != NULL && login->database != NULL && settings_of(client)->log_connections)
+        client_log(client, LOG_INFO, "login failed: db=%s user=%s", login->database, client->user);
 }
 
 static void authenticated(struct client *client)

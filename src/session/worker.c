@@ -114,19 +114,14 @@ static void dismiss_clients(struct worker *worker)
 {
     struct client *client, *next;
     struct err err;
-    bool stopping = worker->pool.stopping;
     for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
         next = TAILQ_NEXT(client, entry);
         if (client->part == NULL)
             continue;
         bool waits = client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME;
-        if (client->part->db == NULL)
-            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
-        else if (stopping && waits)
-            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
-        else
-            continue;
-        client_fail(client, &err);
+        bool removed = client->part->db == NULL;
+        if ((waits || removed) && !client_may_wait(client, &err))
+            client_fail(client, &err);
     }
 }
 

@@ -33,6 +33,7 @@ struct proxy {
     struct pools *pools;     /* owned by main */
     struct worker **workers; /* borrowed elements */
     unsigned n_workers;
+    int n_sockets;        /* that systemd has handed over, to listen on these and no others */
     uint8_t mock_key[32]; /* fixed at start */
     atomic_int n_clients; /* logged in or logging in, over all workers, consoles left out */
     atomic_int shutdown;  /* enum shutdown_mode */
@@ -57,6 +58,7 @@ struct worker {
     size_t n_listeners;
     struct deadline accept_again;
     struct deadline watch; /* looks after clients that have sent a part of a message */
+    bool accept_failed;    /* and since then there was always somebody left to accept */
 };
 
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
