@@ -10,6 +10,8 @@ static int64_t servers_of_pool(const struct settings *settings,
                                const struct conf_database *database)
 {
     int size = conf_pool_size(settings, database, NULL);
+    if (size > 0)
+        size += conf_reserve_pool_size(settings, database, NULL);
     return size > 0 && size < settings->max_client_conn ? size : settings->max_client_conn;
 }
 
@@ -17,7 +19,7 @@ static int64_t servers_of(const struct settings *settings, const struct conf_dat
 {
     size_t n_users = database->user != NULL ? 1 : userlist_count(settings->users);
     int64_t most = (int64_t)n_users * servers_of_pool(settings, database);
-    int limit = settings->max_db_connections;
+    int limit = conf_max_db_connections(settings, database);
     return limit > 0 && limit < most ? limit : most;
 }
 
