@@ -82,6 +82,7 @@ struct pool {
     atomic_int size;             /* servers in being, those being connected to included */
     atomic_int limit;            /* pool_size; 0: unlimited */
     atomic_int reserve;          /* reserve_pool_size: beyond the limit, for those who wait long */
+    atomic_uint plan_epoch;      /* counts errors that say that plans made before are of no use */
     atomic_uint next_host;       /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting;     /* of size: not yet logged in */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */

@@ -114,6 +114,7 @@ void server_close(struct server *server, const char *reason)
     statement_set_done(&server->prepared, pools->statements);
     params_unref(pools->params, server->params);
     buf_done(&server->stash);
+    buf_done(&server->again);
     welcome_unref(part->pool, server->welcome);
     server->welcome = NULL;
     opening_unref(server->opening);

@@ -69,6 +69,8 @@ struct server {
     bool parses;            /* a Parse was sent since the queue of replies was empty */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
     bool wanted_unlisten;   /* it listens for its client: CLEANING ends that */
+    struct buf again; /* the client's batch at work, if it may be sent once more; see retry.h */
+    uint32_t again_replies; /* how many were expected when it had been sent */
     uint32_t remain;        /* bytes of the message that streams still to come */
     struct buf stash;       /* the beginning of a message that is needed whole */
     struct params *params;  /* counted: what its session is set to */

@@ -101,6 +101,7 @@ struct prepared_here {
     bool present;
     unsigned pending; /* changes whose reply has not come */
     uint32_t batch;   /* of the last change */
+    uint32_t epoch;   /* when it was prepared */
 };
 
 void statement_set_init(struct statement_set *set)
@@ -140,7 +141,8 @@ static void forget(struct statement_set *set, struct statement_table *table,
 }
 
 enum statement_presence statement_set_find(struct statement_set *set,
-                                           const struct statement *statement, uint32_t batch)
+                                           const struct statement *statement, uint32_t batch,
+                                           uint32_t epoch)
 {
     struct prepared_here *here = find(set, statement);
     if (here == NULL)
@@ -149,6 +151,8 @@ enum statement_presence statement_set_find(struct statement_set *set,
         return STATEMENT_UNCERTAIN;
     if (!here->present)
         return STATEMENT_ABSENT;
+    if (here->epoch != epoch && here->pending == 0)
+        return STATEMENT_STALE;
     if (TAILQ_NEXT(here, lru) != NULL) {
         TAILQ_REMOVE(&set->lru, here, lru);
         TAILQ_INSERT_TAIL(&set->lru, here, lru);
@@ -157,7 +161,7 @@ enum statement_presence statement_set_find(struct statement_set *set,
 }
 
 void statement_set_change(struct statement_set *set, struct statement_table *table,
-                          struct statement *statement, uint32_t batch)
+                          struct statement *statement, uint32_t batch, uint32_t epoch)
 {
     struct prepared_here *here = find(set, statement);
     if (here == NULL) {
@@ -169,6 +173,7 @@ void statement_set_change(struct statement_set *set, struct statement_table *tab
     set_present(set, here, !here->present);
     here->pending++;
     here->batch = batch;
+    here->epoch = epoch;
 }
 
 void statement_set_settle(struct statement_set *set, struct statement_table *table,

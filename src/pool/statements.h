@@ -55,6 +55,7 @@ struct statement_set {
 enum statement_presence {
     STATEMENT_ABSENT,
     STATEMENT_PRESENT,
+    STATEMENT_STALE,     /* there, but of an earlier epoch: it must be closed and prepared again */
     STATEMENT_UNCERTAIN, /* it depends on a reply to an earlier batch */
 };
 
@@ -63,12 +64,14 @@ void statement_set_done(struct statement_set *set, struct statement_table *table
 /* The server has forgotten all it had; changes whose reply is still to come come after that. */
 void statement_set_clear(struct statement_set *set, struct statement_table *table);
 
-/* Has the server this statement, as far as the batch may know?  If so it counts as used. */
+/* Has the server this statement, as far as the batch may know?  If so it counts as used.  epoch: the
+ * present one of the pool, see pool->plan_epoch. */
 enum statement_presence statement_set_find(struct statement_set *set,
-                                           const struct statement *statement, uint32_t batch);
+                                           const struct statement *statement, uint32_t batch,
+                                           uint32_t epoch);
 /* Parse, if it was absent, or Close, if it was present, is on its way. */
 void statement_set_change(struct statement_set *set, struct statement_table *table,
-                          struct statement *statement, uint32_t batch);
+                          struct statement *statement, uint32_t batch, uint32_t epoch);
 /* The reply to that has come: the change is done, or did not happen. */
 void statement_set_settle(struct statement_set *set, struct statement_table *table,
                           const struct statement *statement, bool done);

@@ -63,9 +63,11 @@ struct client {
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
-    bool notified;         /* WAITING: it has had the notice of query_wait_notify */
-    bool keeps_server;     /* whatever the pool's mode: no other server has what it began with */
-    uint8_t replication;   /* enum startup_replication */
+    bool retries;        /* its batch has failed for a reason that is gone: it is sent once more */
+    bool retried;        /* ... and is input now, which is not tried a third time */
+    bool notified;       /* WAITING: it has had the notice of query_wait_notify */
+    bool keeps_server;   /* whatever the pool's mode: no other server has what it began with */
+    uint8_t replication; /* enum startup_replication */
     uint32_t unnamed_batch;
     struct buf stash; /* the beginning of a message that is needed whole */
     int64_t query_us; /* when the present query came; 0: none is running */

@@ -14,6 +14,7 @@
 #include "proto/message.h"
 #include "session/client.h"
 #include "session/names.h"
+#include "session/retry.h"
 #include "session/worker.h"
 
 enum step {
@@ -204,6 +205,7 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
         return STEP_MORE;
     if (!client->used)
         begin(client);
+    client->worker->describes |= kind == FE_DESCRIBE;
     if (client->query_us == 0)
         start_query(client);
     if (rewrites(client, kind))
@@ -275,7 +277,13 @@ static bool turn(struct client *client, bool from_stash)
         got = stream_fill(&client->stream, worker->loop, &client->stash, &data, &len);
     batch_begin(&worker->to_server, &server->stream);
     batch_begin(&worker->to_client, &client->stream);
+    uint32_t batch = client->batch;
+    bool keep = retry_is_possible(client);
+    worker->describes = false;
     enum step step = forward(client, data, len, &used, &err);
+    keep = keep && worker->describes && client->batch == batch + 1 && !server->replies.open;
+    if (keep || server->again.len > 0)
+        retry_keep(client, keep ? data : NULL, used);
     client->part->stats.received += used;
     batch_flush(&worker->to_server);
     batch_flush(&worker->to_client);

@@ -208,14 +208,29 @@ static void send_parse(struct client *client, const char *name, size_t name_len,
     client->part->stats.server_parses++;
 }
 
+static uint32_t epoch(const struct client *client)
+{
+    return atomic_load_explicit(&client->part->pool->plan_epoch, memory_order_relaxed);
+}
+
 /* A note of a Parse or Close that goes to the server. */
 static struct note *change_server(struct client *client, enum note_kind kind, struct name *name,
                                   struct statement *statement)
 {
     struct note *note = new_note(client, kind, name, statement);
     note->on_server = true;
-    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch);
+    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch,
+                         epoch(client));
     return note;
+}
+
+static void close_on_server(struct client *client, struct statement *statement)
+{
+    struct note *note = change_server(client, NOTE_EVICT, NULL, statement);
+    send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
+    batch_copy(to_server(client), "S", 1);
+    batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
+    expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
 }
 
 /* Makes room on the server for one more. */
@@ -225,13 +240,8 @@ static void evict(struct client *client)
     int most = client->worker->pool.settings->max_prepared_statements;
     struct statement *oldest;
     while (server->prepared.count >= (uint32_t)most &&
-           (oldest = statement_set_oldest(&server->prepared)) != NULL) {
-        struct note *note = change_server(client, NOTE_EVICT, NULL, oldest);
-        send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
-        batch_copy(to_server(client), "S", 1);
-        batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
-        expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
-    }
+           (oldest = statement_set_oldest(&server->prepared)) != NULL)
+        close_on_server(client, oldest);
 }
 
 static uint64_t environment(const struct client *client)
@@ -253,10 +263,15 @@ static struct statement *renew(struct client *client, struct name *name)
     return renewed;
 }
 
-static enum statement_presence presence(const struct client *client,
-                                        const struct statement *statement)
+/* What is there but of no use any more is closed at once. */
+static enum statement_presence presence(struct client *client, struct statement *statement)
 {
-    return statement_set_find(&client->server->prepared, statement, client->batch);
+    enum statement_presence there =
+        statement_set_find(&client->server->prepared, statement, client->batch, epoch(client));
+    if (there != STATEMENT_STALE)
+        return there;
+    close_on_server(client, statement);
+    return STATEMENT_ABSENT;
 }
 
 /* Parse, for the client or for a use of it that follows. */

@@ -13,6 +13,7 @@
 #include "session/client.h"
 #include "session/greet.h"
 #include "session/names.h"
+#include "session/retry.h"
 #include "session/worker.h"
 
 /* ---- what the reply queue tells ---- */
@@ -135,6 +136,10 @@ static enum step take_ready(struct server *server, struct client *client, char t
         step_of(replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
     if (step != STEP_FORWARD)
         return step;
+    if (client->retries) {
+        retry_begin(client);
+        return STEP_SWALLOW;
+    }
     bool more = server->replies.count > 0;
     server->parses = server->parses && more;
     count_time(client, txn, more);
@@ -188,6 +193,10 @@ static enum step take_error(struct server *server, struct client *client, const 
     bool other = head != NULL && head->action == REPLY_REPLACE &&
                  names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
+    if (retry_take_error(client, body, len)) {
+        replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE);
+        return STEP_SWALLOW;
+    }
     if (head != NULL && head->action != REPLY_REPLACE && is_about_names(body, len))
         server->wanted_deallocate = true;
     enum step step =

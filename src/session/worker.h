@@ -54,6 +54,7 @@ struct worker {
     bool has_query_timeouts; /* somebody's queries or transactions are timed */
     int n_login;             /* of them: not logged in yet */
     struct batch to_server, to_client; /* of the connection at work */
+    bool describes;                    /* the input at work asks to describe something */
     struct listener *listeners;        /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
