@@ -32,9 +32,22 @@ bool server_is_clean(const struct server *server)
            !server->stream.broken && !server->stream.readable;
 }
 
+/* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
+ * rolls that back when a client goes.  So first comes a Bind that fails. */
+static void fail_batch(struct server *server)
+{
+    static const char bind_and_sync[] = "B\0\0\0\x17\0" STATEMENT_PREFIX "none\0\0\0\0\0\0\0"
+                                        "S\0\0\0\4";
+    replies_expect(&server->replies, &nobody, NULL, REPLY_BIND, REPLY_SWALLOW, NULL);
+    replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
+    stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
+}
+
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
 static bool step(struct server *server)
 {
+    if (server->replies.skipping)
+        fail_batch(server); /* an error has come, and its client is gone without a Sync */
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
         stream_pending(&server->stream) > 0)
         return true;
@@ -85,12 +98,13 @@ static void begin(struct server *server)
     server->forward = false;
     server->hurry = false;
     server->wanted_reset = needs_reset(server);
+    server->replies.busy = false; /* nothing is passed on any more */
     server->state = SERVER_CLEANING;
-    if (server->stash.len > 0) {
-        /* What its client has not seen any more is there already: no event will tell. */
+    /* What its client has not seen any more is there already: no event will tell. */
+    if (server->stash.len > 0)
         server->stream.readable = true;
+    if (server->stream.readable)
         stream_yield(&server->stream);
-    }
 }
 
 /* Nobody else can use it, so there is nothing to clean. */
@@ -118,17 +132,6 @@ void server_release(struct server *server)
     step(server);
 }
 
-/* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
- * rolls that back when a client goes.  So first comes a Bind that fails. */
-static void fail_batch(struct server *server)
-{
-    static const char bind_and_sync[] = "B\0\0\0\x17\0" STATEMENT_PREFIX "none\0\0\0\0\0\0\0"
-                                        "S\0\0\0\4";
-    replies_expect(&server->replies, &nobody, NULL, REPLY_BIND, REPLY_SWALLOW, NULL);
-    replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
-    stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
-}
-
 void server_abandon(struct server *server, bool streaming)
 {
     if (close_if_for_one(server))
@@ -144,7 +147,7 @@ void server_abandon(struct server *server, bool streaming)
     server->hurry = server->replies.count > 0;
     if (server->hurry)
         server_cancel(server, NULL, NULL);
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }
@@ -158,7 +161,7 @@ void server_finish(struct server *server)
         server_close(server, "client disconnect while server was not ready");
         return;
     }
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }

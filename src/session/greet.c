@@ -90,6 +90,10 @@ static void finish(struct client *client, const struct welcome *welcome)
     message_ready(&out, TXN_IDLE);
     stream_write(&client->stream, out.data, out.len);
     buf_done(&out);
+    if (client->stream.broken) {
+        client_close(client, "client unexpected eof"); /* it has not waited for its welcome */
+        return;
+    }
     startup_free(client);
     client->part->stats.client_logins++;
     client->stalled = client->stash.len > 0; /* it has not waited for its welcome */
