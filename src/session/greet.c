@@ -201,6 +201,8 @@ void greet_parameters_set(struct client *client)
         const char *raw = client->login->raw[i];
         if (raw != NULL)
             learn(client, i, raw, params_get(server->params, i));
+        else if (params_get(client->params, i) == NULL)
+            params_set(table, &server->params, i, NULL); /* it has been RESET, if it was set */
         const char *value = params_get(server->params, i);
         if (value != NULL)
             params_set(table, &client->params, i, value);
