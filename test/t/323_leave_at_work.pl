@@ -139,5 +139,16 @@ for (1 .. 5) {
 ok(eval { $h->poll_until(sub { grep({ $_->{user} eq 'app' } @{$h->show('clients')}) == 0 }, 'all have gone', $limit) },
     'a reset behind a statement that was cancelled is noticed');
 next_is_served('... and');
+my ($holder, $c) = (client(), client());
+$holder->rows('begin');
+$c->send(Wire::parse('', 'select 1'), Wire::bind('', '', []));
+$h->poll_until(sub { grep { $_->{user} eq 'app' && $_->{cl_waiting} == 1 } @{$h->show('pools')} }, 'it waits');
+Wire->to($h)->raw(Wire::cancel(@{$c->key}));
+$h->poll_until(sub { grep { $_->{user} eq 'app' && $_->{cl_waiting} == 0 } @{$h->show('pools')} }, 'it is cancelled');
+with_reset(substr(Wire::execute(''), 0, 6), $c);
+ok(eval { $h->poll_until(sub { grep({ $_->{user} eq 'app' } @{$h->show('clients')}) == 1 }, 'it has gone', $limit) },
+    '... and one in the middle of a batch that was cancelled');
+$holder->close;
+next_is_served('... and');
 
 Howdah->finish;
