@@ -2,6 +2,7 @@
  * what must be rewritten.  All else streams. */
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -83,6 +84,20 @@ static void start_query(struct client *client)
         client_set_deadline(client);
 }
 
+/* Does the query begin as one that ends prepared statements? */
+static bool may_discard(const char *at, size_t left)
+{
+    static const char discard[] = "discard", deallocate[] = "deallocate";
+    const char *text = at + MESSAGE_HEADER, *end = at + left;
+    while (text < end && (*text == ' ' || *text == '\n' || *text == '\t' || *text == '\r'))
+        text++;
+    if (text == end || (*text != 'd' && *text != 'D'))
+        return false;
+    size_t len = (size_t)(end - text);
+    return (len >= sizeof discard && strncasecmp(text, discard, sizeof discard - 1) == 0) ||
+           (len >= sizeof deallocate && strncasecmp(text, deallocate, sizeof deallocate - 1) == 0);
+}
+
 /* A message that is not rewritten. */
 static enum step pass(struct client *client, const char *at, size_t left, size_t *used)
 {
@@ -90,6 +105,7 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
     case FE_QUERY:
         client->part->stats.queries++;
         names_drop_unnamed(client);
+        client->discards |= may_discard(at, left);
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:
@@ -132,6 +148,9 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
 static enum step rewrite(struct client *client, const char *at, size_t left, size_t *used)
 {
     enum names_step step;
+    if (client->discards && replies_query_to_come(&client->server->replies))
+        return STEP_STALL; /* which names there are depends on its reply */
+    client->discards = false;
     switch ((uint8_t)at[0]) {
     case FE_PARSE:
         step = names_parse(client, at, left, used);
