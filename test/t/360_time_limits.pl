@@ -16,8 +16,8 @@ my $slow = Howdah::slowness();
 
 sub start
 {
-    my (%settings) = @_;
-    return Howdah->new(node => $node, workers => 1,
+    my ($databases, %settings) = @_;
+    return Howdah->new(%$databases, workers => 1,
         settings => {pool_mode => 'transaction', default_pool_size => 1, query_wait_timeout => 30 * $slow, %settings})->start;
 }
 
@@ -31,7 +31,7 @@ sub told
     my ($c, $ready) = @_;
     my @messages;
     while ($ready > 0) {
-        my $message = eval { $c->recv(15 * $slow) } or last;
+        my $message = eval { $c->recv(6 * $slow) } or last;
         push @messages, $message;
         $ready-- if $message->[0] eq 'Z';
     }
@@ -41,7 +41,7 @@ sub told
 
 # query_timeout: from the first message of a statement on
 
-my $h = start(query_timeout => $slow, default_pool_size => 5);
+my $h = start({node => $node}, query_timeout => $slow, default_pool_size => 5);
 my $long = 20 * $slow;
 my %sent = (
     'a query' => [1, Wire::query(sleep_of($long))],
@@ -75,7 +75,7 @@ $h->stop;
 
 # idle_transaction_timeout: only while nothing runs
 
-$h = start(idle_transaction_timeout => $slow);
+$h = start({node => $node}, idle_transaction_timeout => $slow);
 my $c = client($h);
 $c->rows('begin');
 ($types, $error) = told($c->send(Wire::query('select 1'), Wire::query(sleep_of(2 * $slow))), 2);
@@ -99,13 +99,14 @@ my %begun = (
     'half a Query of 200,000 bytes' => [substr(Wire::query('select ' . '1+' x 100_000 . '1'), 0, 150_000)],
     'half a COPY' => [Wire::query('copy (select 1) to stdout'), batch('select 1')]);
 @names = sort keys %begun;
+my %databases = map { ("app$_" => 'host=127.0.0.1 port=' . $node->port . ' dbname=app') } 0 .. $#names;
 for my $limit (qw(query_timeout transaction_timeout)) {
-    $h = start($limit => $slow, default_pool_size => scalar(@names));
-    my @holders = map { client($h)->send(@{$begun{$_}}) } @names;
-    $h->poll_until(sub { my ($p) = grep { $_->{user} eq 'app' } @{$h->show('pools')}; $p->{sv_login} == 0 }, 'all have begun');
-    my @next = map { client($h)->send(Wire::query("select $_")) } 0 .. $#names;
+    $h = start({databases => \%databases}, $limit => $slow);
+    my @holders = map { Wire->to($h)->login(user => 'app', database => "app$_")->send(@{$begun{$names[$_]}}) } 0 .. $#names;
+    $h->poll_until(sub { !grep { $_->{sv_login} > 0 || $_->{cl_waiting} > 0 } @{$h->show('pools')} }, 'all have begun');
+    my @next = map { Wire->to($h)->login(user => 'app', database => "app$_")->send(Wire::query("select $_")) } 0 .. $#names;
     for my $i (0 .. $#names) {
-        is(Wire::types(eval { $next[$i]->recv_until('Z', 10 * $slow) }), 'TDCZ', "$limit: $names[$i] does not hold a server for ever");
+        is(Wire::types(eval { $next[$i]->recv_until('Z', 10 * $slow) }), 'TDCZ', "$limit: $names[$i] does not hold the server for ever");
     }
     $h->stop;
 }
