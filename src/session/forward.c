@@ -84,6 +84,14 @@ static void start_query(struct client *client)
         client_set_deadline(client);
 }
 
+/* Of a Parse that is not rewritten. */
+static void *parse_note(const struct client *client, const char *at, size_t left)
+{
+    bool unnamed =
+        rewrites(client, FE_PARSE) && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return unnamed ? &names_unnamed_note : NULL;
+}
+
 /* Does the query begin as one that ends prepared statements? */
 static bool may_discard(const char *at, size_t left)
 {
@@ -118,7 +126,8 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
         expect(client, REPLY_FUNCTION);
         break;
     case FE_PARSE:
-        expect(client, REPLY_PARSE);
+        replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE,
+                       REPLY_FORWARD, parse_note(client, at, left));
         client->part->stats.client_parses++;
         client->part->stats.server_parses++;
         break;

@@ -127,6 +127,18 @@ for my $name (sort keys %first) {
     }
 }
 
+my $first = client($h);
+$first->send(Wire::bind('', 'nobody', []), Wire::parse('', 'select 6'), $sync)->recv_until('Z');
+is(Wire::first_error($first->send(@use)->recv_until('Z'))->{C}, '26000', 'a Parse that was skipped leaves no unnamed statement');
+$first->send(Wire::parse('', 'select 5'), $sync)->recv_until('Z');
+$first->send(Wire::bind('', 'nobody', []), Wire::parse('', 'select 6'), $sync)->recv_until('Z');
+my @rows = map { Wire::data_row($_->[1]) } grep { $_->[0] eq 'D' } $first->send(@use)->recv_until('Z');
+unlike("@rows", qr/6/, '... nor one in place of another');
+$first->send(Wire::bind('', 'nobody', []), Wire::parse('', 'select 6'), $sync, Wire::parse('', 'select 7'), $sync);
+$first->recv_until('Z') for 1 .. 2;
+is(Wire::types($first->send(@use)->recv_until('Z')), '2DCZ', '... but one of a later batch is there');
+$h->stop;
+
 # Messages that ask for nothing, in front of a statement that is cancelled while it waits
 
 my $narrow = start({node => $node});
