@@ -173,4 +173,6 @@ bool stream_look(struct stream *stream)
 void stream_yield(struct stream *stream)
 {
     event_active(&stream->event, EV_READ, 1);
+    /* What has been made active runs before the loop looks at the sockets again: look now. */
+    event_base_loopcontinue(event_get_base(&stream->event));
 }

@@ -53,13 +53,22 @@ static void finish(struct server *server)
     part_release(server);
 }
 
+/* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
+ * rolls that back when a client goes.  So first comes a Bind that fails. */
+static void fail_batch(struct server *server)
+{
+    static const char bind_and_sync[] = "B\0\0\0\x17\0" STATEMENT_PREFIX "none\0\0\0\0\0\0\0"
+                                        "S\0\0\0\4";
+    replies_expect(&server->replies, &nobody, NULL, REPLY_BIND, REPLY_SWALLOW, NULL);
+    replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
+    stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
+}
+
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
 static bool step(struct server *server)
 {
-    if (server->replies.skipping && server->replies.count == 0) {
-        replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
-        stream_write(&server->stream, "S\0\0\0\4", 5); /* it waits for one that nobody has sent */
-    }
+    if (server->replies.skipping)
+        fail_batch(server); /* an error has come, and its client is gone without a Sync */
     if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
         stream_pending(&server->stream) > 0)
         return true;
@@ -108,6 +117,7 @@ static void begin(struct server *server)
     server->forward = false;
     server->hurry = false;
     server->wanted_reset = needs_reset(server);
+    server->replies.busy = false; /* nothing is passed on any more */
     server->state = SERVER_CLEANING;
     /* What its client has not taken any more is there already: no event will tell. */
     server->stream.readable |= server->stash.len > 0;
@@ -159,17 +169,6 @@ void server_begin_connect_query(struct server *server, const char *sql)
     server_send_query(server, sql, REPLY_SWALLOW, &nobody, NULL, NULL);
 }
 
-/* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
- * rolls that back when a client goes.  So first comes a Bind that fails. */
-static void fail_batch(struct server *server)
-{
-    static const char bind_and_sync[] = "B\0\0\0\x17\0" STATEMENT_PREFIX "none\0\0\0\0\0\0\0"
-                                        "S\0\0\0\4";
-    replies_expect(&server->replies, &nobody, NULL, REPLY_BIND, REPLY_SWALLOW, NULL);
-    replies_expect(&server->replies, &nobody, NULL, REPLY_SYNC, REPLY_SWALLOW, NULL);
-    stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
-}
-
 void server_abandon(struct server *server, bool streaming)
 {
     if (close_if_for_one(server))
@@ -185,7 +184,7 @@ void server_abandon(struct server *server, bool streaming)
     server->hurry = server->replies.count > 0;
     if (server->hurry)
         server_cancel(server, NULL, NULL);
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }
@@ -199,7 +198,7 @@ void server_finish(struct server *server)
         server_close(server, "client disconnect while server was not ready");
         return;
     }
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }

@@ -126,6 +126,16 @@ static uint32_t find(const struct replies *replies, uint32_t from, enum reply_ki
     return i;
 }
 
+bool replies_want_copy_data(const struct replies *replies)
+{
+    return replies->copy_in && find(replies, 0, REPLY_COPY_END) == replies->count;
+}
+
+bool replies_query_to_come(const struct replies *replies)
+{
+    return !replies->copy_in && find(replies, 0, REPLY_QUERY) < replies->count;
+}
+
 /* Takes entries [from, to) out of the queue. */
 static void drop(struct replies *replies, uint32_t from, uint32_t to)
 {

@@ -106,6 +106,12 @@ void replies_advance(struct replies *replies, const struct replies_events *event
 /* Whose turn it is; NULL when nothing is expected. */
 const struct reply *replies_head(const struct replies *replies);
 
+/* Does the server wait for COPY data, and for nothing that is on its way already? */
+bool replies_want_copy_data(const struct replies *replies);
+
+/* Is there a simple query whose ReadyForQuery is to come, without more from the client? */
+bool replies_query_to_come(const struct replies *replies);
+
 /* How many Syncs have not been answered yet. */
 uint32_t replies_count_syncs(const struct replies *replies);
 

@@ -318,9 +318,10 @@ void client_fail(struct client *client, const struct err *err)
 bool client_end_after_goodbye(struct client *client)
 {
     const struct replies *replies = &client->server->replies;
-    /* Of a batch without Sync there are no answers: nothing makes the server send them. */
+    /* Of a batch without Sync there are no answers, nor of a COPY without its end: nothing makes the
+     * server send them. */
     bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping &&
-                           !replies->copy_both && !replies->copy_in;
+                           !replies->copy_both && !replies_want_copy_data(replies);
     if (!client->goodbye || answers_to_come || stream_pending(&client->stream) > 0)
         return false;
     client_close(client, "client close request");
@@ -447,7 +448,8 @@ void client_give_back_unused(struct client *client)
     if (client->stash.len > 0)
         worker_watch(client->worker);
     client_set_deadline(client);
-    if (client->stream.readable)
+    /* A reset right behind half a message makes no event of its own. */
+    if (client->stream.readable || stream_look(&client->stream))
         stream_yield(&client->stream);
 }
 

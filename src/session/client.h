@@ -58,6 +58,7 @@ struct client {
     bool drop;             /* the message that streams is thrown away */
     bool used;             /* something was sent to the server since it was granted */
     bool stalled;          /* the next message must wait for replies to earlier ones */
+    bool discards;         /* it has sent a query that may end its prepared statements */
     bool goodbye;          /* it has sent Terminate */
     bool counted;          /* in the limits of database and user */
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */

@@ -2,6 +2,7 @@
  * what must be rewritten.  All else streams. */
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -84,6 +85,28 @@ static void start_query(struct client *client)
         client_set_deadline(client);
 }
 
+/* Of a Parse that is not rewritten. */
+static void *parse_note(const struct client *client, const char *at, size_t left)
+{
+    bool unnamed =
+        rewrites(client, FE_PARSE) && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return unnamed ? &names_unnamed_note : NULL;
+}
+
+/* Does the query begin as one that ends prepared statements? */
+static bool may_discard(const char *at, size_t left)
+{
+    static const char discard[] = "discard", deallocate[] = "deallocate";
+    const char *text = at + MESSAGE_HEADER, *end = at + left;
+    while (text < end && (*text == ' ' || *text == '\n' || *text == '\t' || *text == '\r'))
+        text++;
+    if (text == end || (*text != 'd' && *text != 'D'))
+        return false;
+    size_t len = (size_t)(end - text);
+    return (len >= sizeof discard && strncasecmp(text, discard, sizeof discard - 1) == 0) ||
+           (len >= sizeof deallocate && strncasecmp(text, deallocate, sizeof deallocate - 1) == 0);
+}
+
 /* A message that is not rewritten. */
 static enum step pass(struct client *client, const char *at, size_t left, size_t *used)
 {
@@ -91,6 +114,7 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
     case FE_QUERY:
         client->part->stats.queries++;
         names_drop_unnamed(client);
+        client->discards |= may_discard(at, left);
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:
@@ -103,7 +127,8 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
         expect(client, REPLY_FUNCTION);
         break;
     case FE_PARSE:
-        expect(client, REPLY_PARSE);
+        replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE,
+                       REPLY_FORWARD, parse_note(client, at, left));
         client->part->stats.client_parses++;
         client->part->stats.server_parses++;
         break;
@@ -133,6 +158,9 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
 static enum step rewrite(struct client *client, const char *at, size_t left, size_t *used)
 {
     enum names_step step;
+    if (client->discards && replies_query_to_come(&client->server->replies))
+        return STEP_STALL; /* which names there are depends on its reply */
+    client->discards = false;
     switch ((uint8_t)at[0]) {
     case FE_PARSE:
         step = names_parse(client, at, left, used);

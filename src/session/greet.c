@@ -90,6 +90,10 @@ static void finish(struct client *client, const struct welcome *welcome)
     message_ready(&out, TXN_IDLE);
     stream_write(&client->stream, out.data, out.len);
     buf_done(&out);
+    if (client->stream.broken) {
+        client_close(client, "client unexpected eof"); /* it has not waited for its welcome */
+        return;
+    }
     startup_free(client);
     client->part->stats.client_logins++;
     client->stalled = client->stash.len > 0; /* it has not waited for its welcome */
@@ -197,6 +201,8 @@ void greet_parameters_set(struct client *client)
         const char *raw = client->login->raw[i];
         if (raw != NULL)
             learn(client, i, raw, params_get(server->params, i));
+        else if (params_get(client->params, i) == NULL)
+            params_set(table, &server->params, i, NULL); /* it has been RESET, if it was set */
         const char *value = params_get(server->params, i);
         if (value != NULL)
             params_set(table, &client->params, i, value);

@@ -40,7 +40,7 @@ struct note {
     struct err *err;             /* owned; NOTE_ERROR only */
 };
 
-char names_parameters_note;
+char names_parameters_note, names_unnamed_note;
 
 static struct statement_table *table_of(const struct client *client)
 {
@@ -367,6 +367,17 @@ void names_drop_unnamed(struct client *client)
     if (client->unnamed != NULL)
         client->unnamed->len = 0;
     client->unnamed_here = false;
+}
+
+/* The Parse of an unnamed statement has failed or was skipped: what we have kept of it is not there,
+ * unless it is that of a later batch already.  What was there before a skipped one is lost, too: better
+ * an error than another statement. */
+void names_unnamed_settled(struct client *client, enum reply_outcome outcome)
+{
+    if (outcome == REPLY_DONE || client->server == NULL)
+        return;
+    if (client->unnamed_batch == client->batch - replies_count_syncs(&client->server->replies))
+        names_drop_unnamed(client);
 }
 
 /* REWRITTEN: the statement of the name is on the server. */

@@ -57,8 +57,11 @@ bool names_error_is_other(void *note, const char *body, size_t len);
 
 /* A note in the reply queue says that these are our session parameters being set. */
 extern char names_parameters_note;
+/* Or that this is the client's Parse of its unnamed statement. */
+extern char names_unnamed_note;
 
 void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
+void names_unnamed_settled(struct client *client, enum reply_outcome outcome);
 void names_clear(struct client *client); /* DEALLOCATE ALL, or the end of the client */
 
 #endif

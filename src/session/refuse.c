@@ -95,6 +95,8 @@ void refuse_read(struct client *client)
             answer(client);
             client->stalled = client->stash.len > 0;
             client_turn_idle(client);
+        } else if (!client->stream.readable) {
+            stream_look(&client->stream); /* a reset behind it makes no event of its own */
         }
     }
 }

@@ -8,6 +8,7 @@
 #include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
+#include "pool/welcome.h"
 #include "proto/message.h"
 #include "proto/response.h"
 #include "session/client.h"
@@ -25,6 +26,11 @@ static void on_fake(void *context, const struct reply *reply)
     batch_copy(&client->worker->to_client, message, MESSAGE_HEADER);
 }
 
+static bool same_value(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* The session has the client's parameters now; what the server made of them is what they are.
  * A parameter that it does not report is taken for set. */
 static void parameters_set(struct client *client)
@@ -34,7 +40,8 @@ static void parameters_set(struct client *client)
     for (size_t i = 0; i < params_count(table); i++) {
         const char *theirs = params_get(server->params, i);
         const char *ours = params_get(client->params, i);
-        if ((theirs == NULL) != (ours == NULL))
+        if (!same_value(theirs, ours) &&
+            welcome_value(server->welcome, params_name(table, i)) == NULL)
             params_set(table, &server->params, i, ours);
     }
     params_unref(table, client->params);
@@ -44,7 +51,9 @@ static void parameters_set(struct client *client)
 static void on_settled(void *context, const struct reply *reply, enum reply_outcome outcome)
 {
     struct client *client = context;
-    if (reply->note != &names_parameters_note)
+    if (reply->note == &names_unnamed_note)
+        names_unnamed_settled(client, outcome);
+    else if (reply->note != &names_parameters_note)
         names_settled(client, reply, outcome);
     else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
         parameters_set(client);
