@@ -79,6 +79,7 @@ struct pool {
     bool forced_user;          /* it stands in the connection string */
     struct pool *next;         /* in pools->first, in order of creation; never changes */
 
+    atomic_int n_holders;        /* clients in it, and look-ups under way: it cannot be retired */
     atomic_int size;             /* servers in being, those being connected to included */
     atomic_int limit;            /* pool_size; 0: unlimited */
     atomic_int reserve;          /* reserve_pool_size: beyond the limit, for those who wait long */
@@ -135,7 +136,8 @@ struct part {
     const struct conf_database *db;
     const struct conf_user *conf_user;
     enum pool_mode mode;
-    uint64_t target; /* servers of another one are closed when they become free */
+    int64_t renew_us; /* when the names of its hosts are resolved again */
+    uint64_t target;  /* servers of another one are closed when they become free */
 
     struct server_list idle;      /* most recently used first */
     struct server_list others;    /* every other server of this part */
@@ -207,6 +209,10 @@ struct database *pools_database(struct pools *pools, const char *name); /* makes
 struct role *pools_role(struct pools *pools, const char *name);         /* makes it if need be */
 struct pool *pools_get(struct pools *pools, const char *database, const char *user,
                        bool forced_user);
+/* The same for a client, which counts among the pool's holders until pool_leave(). */
+struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
+                         bool forced_user);
+void pool_leave(struct pool *pool);
 /* For who looks at them all: the lists only grow, at their end. */
 struct pool *pools_first(struct pools *pools);
 struct database *pools_first_database(struct pools *pools);

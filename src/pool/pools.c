@@ -161,8 +161,8 @@ static struct pool *make_pool(struct pools *pools, const struct pool_name *name,
     return pool;
 }
 
-struct pool *pools_get(struct pools *pools, const char *database, const char *user,
-                       bool forced_user)
+static struct pool *get_pool(struct pools *pools, const char *database, const char *user,
+                             bool forced_user, int holders)
 {
     struct pool_name name = {database, user};
     uint64_t hash = hash_bytes(database, strlen(database)) * 31 + hash_bytes(user, strlen(user));
@@ -171,8 +171,26 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
     if (pool == NULL)
         pool = make_pool(pools, &name, hash);
     pool->forced_user = forced_user;
+    atomic_fetch_add(&pool->n_holders, holders);
     pthread_mutex_unlock(&pools->mutex);
     return pool;
+}
+
+struct pool *pools_get(struct pools *pools, const char *database, const char *user,
+                       bool forced_user)
+{
+    return get_pool(pools, database, user, forced_user, 0);
+}
+
+struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
+                         bool forced_user)
+{
+    return get_pool(pools, database, user, forced_user, 1);
+}
+
+void pool_leave(struct pool *pool)
+{
+    atomic_fetch_sub(&pool->n_holders, 1);
 }
 
 struct pool *pools_first(struct pools *pools)

@@ -1,6 +1,7 @@
 /* What is looked at from time to time: servers that are old, idle for long, or silent. */
 #include "base/clock.h"
 #include "base/container.h"
+#include "pool/dns.h"
 #include "pool/part.h"
 #include "pool/pool.h"
 #include "pool/server.h"
@@ -46,6 +47,7 @@ static void upkeep_part(struct part *part, int64_t now_us)
         else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us && !needed(part))
             server_close(server, "server idle timeout");
     }
+    dns_renew(part, now_us);
     part_open_minimum(part);
 }
 

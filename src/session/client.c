@@ -243,6 +243,7 @@ static void uncount(struct client *client)
         return;
     client->part->n_clients--;
     atomic_fetch_sub(&client->part->pool->database->n_clients, 1);
+    pool_leave(client->part->pool);
 }
 
 static void leave_server(struct client *client)

@@ -109,7 +109,7 @@ static bool enter_database(struct client *client, struct err *err)
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");
     struct pool *pool =
-        pools_get(pools, name, db->user != NULL ? db->user : client->user, db->user != NULL);
+        pools_enter(pools, name, db->user != NULL ? db->user : client->user, db->user != NULL);
     client->part = part_get(&client->worker->pool, pool);
     client->part->n_clients++;
     const struct scram_keys *keys =
