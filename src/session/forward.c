@@ -86,11 +86,11 @@ static void start_query(struct client *client)
 }
 
 /* Of a Parse that is not rewritten. */
-static void *parse_note(const struct client *client, const char *at, size_t left)
+static void *parse_note(struct client *client, const char *at, size_t left)
 {
     bool unnamed =
         rewrites(client, FE_PARSE) && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
-    return unnamed ? &names_unnamed_note : NULL;
+    return unnamed ? names_unnamed_note_of(client) : NULL;
 }
 
 /* Does the query begin as one that ends prepared statements? */

@@ -369,11 +369,18 @@ void names_drop_unnamed(struct client *client)
     client->unnamed_here = false;
 }
 
+void *names_unnamed_note_of(struct client *client)
+{
+    client->unnamed_pending++;
+    return &names_unnamed_note;
+}
+
 /* The Parse of an unnamed statement has failed or was skipped: what we have kept of it is not there,
  * unless it is that of a later batch already.  What was there before a skipped one is lost, too: better
  * an error than another statement. */
 void names_unnamed_settled(struct client *client, enum reply_outcome outcome)
 {
+    client->unnamed_pending--;
     if (outcome == REPLY_DONE || client->server == NULL)
         return;
     if (client->unnamed_batch == client->batch - replies_count_syncs(&client->server->replies))
@@ -463,10 +470,7 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
 /* Use of the unnamed statement: the server must have ours, not somebody else's. */
 static enum names_step use_unnamed(struct client *client)
 {
-    struct server *server = client->server;
-    uint32_t batches_ago = client->batch - client->unnamed_batch;
-    if (client->unnamed_here && batches_ago > 0 &&
-        replies_count_syncs(&server->replies) >= batches_ago)
+    if (client->unnamed_pending > 0 && client->batch != client->unnamed_batch)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
     if (client->unnamed_here)
         return NAMES_PASS;
@@ -476,7 +480,8 @@ static enum names_step use_unnamed(struct client *client)
         return NAMES_DROP;
     }
     send_parse(client, "", 0, unnamed->body, unnamed->len);
-    expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
+    replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE, REPLY_INJECT,
+                   names_unnamed_note_of(client));
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     return NAMES_PASS;
