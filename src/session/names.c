@@ -40,7 +40,7 @@ struct note {
     struct err *err;             /* owned; NOTE_ERROR only */
 };
 
-char names_parameters_note, names_unnamed_note;
+char names_parameters_note, names_unnamed_note, names_again_note;
 
 static struct statement_table *table_of(const struct client *client)
 {
@@ -375,13 +375,20 @@ void *names_unnamed_note_of(struct client *client)
     return &names_unnamed_note;
 }
 
+/* Of a Parse that we have put in front: whatever becomes of it, the client's statement is what it was. */
+static void *again_note_of(struct client *client)
+{
+    client->unnamed_pending++;
+    return &names_again_note;
+}
+
 /* The Parse of an unnamed statement has failed or was skipped: what we have kept of it is not there,
  * unless it is that of a later batch already.  What was there before a skipped one is lost, too: better
  * an error than another statement. */
-void names_unnamed_settled(struct client *client, enum reply_outcome outcome)
+void names_unnamed_settled(struct client *client, const void *note, enum reply_outcome outcome)
 {
     client->unnamed_pending--;
-    if (outcome == REPLY_DONE || client->server == NULL)
+    if (note == &names_again_note || outcome == REPLY_DONE || client->server == NULL)
         return;
     if (client->unnamed_batch == client->batch - replies_count_syncs(&client->server->replies))
         names_drop_unnamed(client);
@@ -481,7 +488,7 @@ static enum names_step use_unnamed(struct client *client)
     }
     send_parse(client, "", 0, unnamed->body, unnamed->len);
     replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE, REPLY_INJECT,
-                   names_unnamed_note_of(client));
+                   again_note_of(client));
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     return NAMES_PASS;

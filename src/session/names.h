@@ -58,11 +58,11 @@ bool names_error_is_other(void *note, const char *body, size_t len);
 /* A note in the reply queue says that these are our session parameters being set. */
 extern char names_parameters_note;
 /* Or that this is a Parse of the client's unnamed statement; counts it as pending. */
-extern char names_unnamed_note;
+extern char names_unnamed_note, names_again_note;
 void *names_unnamed_note_of(struct client *client);
 
 void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
-void names_unnamed_settled(struct client *client, enum reply_outcome outcome);
+void names_unnamed_settled(struct client *client, const void *note, enum reply_outcome outcome);
 void names_clear(struct client *client); /* DEALLOCATE ALL, or the end of the client */
 
 #endif

@@ -51,8 +51,8 @@ static void parameters_set(struct client *client)
 static void on_settled(void *context, const struct reply *reply, enum reply_outcome outcome)
 {
     struct client *client = context;
-    if (reply->note == &names_unnamed_note)
-        names_unnamed_settled(client, outcome);
+    if (reply->note == &names_unnamed_note || reply->note == &names_again_note)
+        names_unnamed_settled(client, reply->note, outcome);
     else if (reply->note != &names_parameters_note)
         names_settled(client, reply, outcome);
     else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
