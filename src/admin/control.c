@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "admin/descriptors.h"
+#include "admin/retire.h"
 #include "admin/session.h"
 #include "base/container.h"
 #include "base/clock.h"
@@ -370,6 +371,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
 int control_run(struct control *control)
 {
     stats_start(control);
+    retire_start(control);
     supervisor_start(control);
     loop_run(control->loop);
     return 0;
@@ -392,6 +394,7 @@ void control_free(struct control *control)
         request_done(request, "WAIT_CLOSE");
     }
     stats_stop(control);
+    retire_stop(control);
     supervisor_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);

@@ -46,8 +46,10 @@ struct control {
     struct request_list closing; /* WAIT_CLOSE, until no server with close_needed is left */
     struct request_list pausing; /* PAUSE, until no server is left */
     struct deadline poll;        /* looks whether one of them, or the shutdown, is done */
-    bool draining; /* shutting down, and the workers know: it ends with the last one */
-    bool ended;    /* the loop runs no more */
+    bool draining;          /* shutting down, and the workers know: it ends with the last one */
+    bool ended;             /* the loop runs no more */
+    struct deadline retire; /* looks for pools that nobody uses */
+    struct pool *retiring;  /* owned list: out of the registry, but workers may know them */
     struct stats stats;
     struct supervisor supervisor;
     struct event *signals[CONTROL_SIGNALS]; /* owned */

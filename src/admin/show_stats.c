@@ -91,8 +91,8 @@ static void end_sums(void *context, struct buf *answers, size_t n_answers)
     size_t n;
     struct stats_row *rows = stats_merge(request->control, answers, n_answers, &n);
     for (size_t i = 0; i < n; i++) {
-        stats_add(&total, &rows[i].total);
-        stats_add(&average, &rows[i].average);
+        part_stats_add(&total, &rows[i].total);
+        part_stats_add(&average, &rows[i].average);
     }
     write_named(&request->table.cells, "total_", &total);
     write_named(&request->table.cells, "avg_", &average);

@@ -28,14 +28,11 @@ void stats_ask(struct worker *worker, struct buf *out, const void *context)
         struct answer answer = {.name = part->pool->database->name, .stats = part->stats};
         buf_append(out, &answer, sizeof answer);
     }
-}
-
-void stats_add(struct part_stats *to, const struct part_stats *more)
-{
-    uint64_t *sum = (uint64_t *)to;
-    const uint64_t *add = (const uint64_t *)more;
-    for (size_t i = 0; i < COUNTERS; i++)
-        sum[i] += add[i];
+    for (size_t i = 0; i < worker->pool.n_retired; i++) {
+        const struct retired_stats *retired = &worker->pool.retired[i];
+        struct answer answer = {.name = retired->database->name, .stats = retired->stats};
+        buf_append(out, &answer, sizeof answer);
+    }
 }
 
 static struct stats_row *find(struct stats_row *rows, size_t n, const char *name)
@@ -56,7 +53,7 @@ static void add_row(struct stats_row **rows, size_t *n, const char *name,
         row = &(*rows)[(*n)++];
         *row = (struct stats_row){.name = name};
     }
-    stats_add(&row->total, stats);
+    part_stats_add(&row->total, stats);
 }
 
 static int by_name(const void *a, const void *b)
@@ -140,8 +137,8 @@ static void end_period(void *context, struct buf *answers, size_t n_answers)
         const struct stats_row *old = find(stats->rows, stats->n_rows, rows[i].name);
         const struct part_stats *before = old != NULL ? &old->total : &none;
         rows[i].average = average(&rows[i].total, before, period_us);
-        stats_add(&all_now, &rows[i].total);
-        stats_add(&all_before, before);
+        part_stats_add(&all_now, &rows[i].total);
+        part_stats_add(&all_before, before);
     }
     mem_free(stats->rows);
     stats->rows = rows;

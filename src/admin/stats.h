@@ -45,6 +45,5 @@ void stats_ask(struct worker *worker, struct buf *answer, const void *context);
  * caller frees it. */
 struct stats_row *stats_merge(const struct control *control, const struct buf *answers,
                               size_t n_answers, size_t *n_rows);
-void stats_add(struct part_stats *to, const struct part_stats *more);
 
 #endif

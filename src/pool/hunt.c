@@ -19,7 +19,8 @@ enum {
 
 static bool may_open(const struct part *part)
 {
-    return part->db != NULL && !part->worker->stopping && !part_paused(part);
+    return part->db != NULL && !part->worker->stopping && !part_paused(part) &&
+           !atomic_load_explicit(&part->pool->retired, memory_order_relaxed);
 }
 
 /* ---- limits ---- */

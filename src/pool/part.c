@@ -570,8 +570,43 @@ void pool_worker_free_parts(struct pool_worker *worker)
         part->pool->parts[worker->index] = NULL;
         mem_free(part);
     }
+    mem_free(worker->retired);
+    worker->retired = NULL;
     settings_unref(worker->settings);
     worker->settings = NULL;
+}
+
+static struct part_stats *retired_stats(struct pool_worker *worker, const struct database *database)
+{
+    for (size_t i = 0; i < worker->n_retired; i++) {
+        if (worker->retired[i].database == database)
+            return &worker->retired[i].stats;
+    }
+    worker->retired =
+        mem_resize(worker->retired, (worker->n_retired + 1) * sizeof *worker->retired);
+    worker->retired[worker->n_retired] = (struct retired_stats){.database = database};
+    return &worker->retired[worker->n_retired++].stats;
+}
+
+void pool_worker_drop(struct pool_worker *worker, struct pool *pool)
+{
+    struct part *part = pool->parts[worker->index];
+    if (part == NULL)
+        return;
+    assert(part->n_idle + part->n_others + part->n_waiting + part->n_expecting == 0);
+    part_stats_add(retired_stats(worker, pool->database), &part->stats);
+    deadline_clear(worker->loop, &part->again);
+    TAILQ_REMOVE(&worker->parts, part, entry);
+    pool->parts[worker->index] = NULL;
+    mem_free(part);
+}
+
+void part_stats_add(struct part_stats *to, const struct part_stats *more)
+{
+    uint64_t *sum = (uint64_t *)to;
+    const uint64_t *add = (const uint64_t *)more;
+    for (size_t i = 0; i < sizeof *to / sizeof *sum; i++)
+        sum[i] += add[i];
 }
 
 static void close_stale(struct part *part)

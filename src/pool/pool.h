@@ -77,15 +77,17 @@ struct pool {
     char *user;                /* owned: the role on the servers */
     struct role *role;         /* borrowed: of that name */
     bool forced_user;          /* it stands in the connection string */
-    struct pool *next;         /* in pools->first, in order of creation; never changes */
+    struct pool *next;         /* in pools->first, in order of creation */
+    int64_t unused_since_us;   /* under the pools' mutex; 0: in use when that was looked at last */
+    atomic_bool retired;       /* nobody can find it any more; no new servers */
 
-    atomic_int n_holders;        /* clients in it, and look-ups under way: it cannot be retired */
-    atomic_int size;             /* servers in being, those being connected to included */
-    atomic_int limit;            /* pool_size; 0: unlimited */
-    atomic_int reserve;          /* reserve_pool_size: beyond the limit, for those who wait long */
-    atomic_uint plan_epoch;      /* counts errors that say that plans made before are of no use */
-    atomic_uint next_host;       /* counts uses of a list of hosts, or of a name's addresses */
-    atomic_int n_connecting;     /* of size: not yet logged in */
+    atomic_int n_holders;    /* clients, servers until they are freed, look-ups: if any, it stays */
+    atomic_int size;         /* servers in being, those being connected to included */
+    atomic_int limit;        /* pool_size; 0: unlimited */
+    atomic_int reserve;      /* reserve_pool_size: beyond the limit, for those who wait long */
+    atomic_uint plan_epoch;  /* counts errors that say that plans made before are of no use */
+    atomic_uint next_host;   /* counts uses of a list of hosts, or of a name's addresses */
+    atomic_int n_connecting; /* of size: not yet logged in */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
     _Atomic int64_t retry_at_us; /* no new attempt before */
@@ -124,6 +126,8 @@ struct part_stats {
     uint64_t xact_us, query_us, wait_us;
     uint64_t client_parses, server_parses, binds, client_logins;
 };
+
+void part_stats_add(struct part_stats *to, const struct part_stats *more);
 
 struct pool_worker;
 
@@ -168,6 +172,12 @@ struct pool_events {
     void (*outdated)(struct server *server); /* a leased server shall be closed soon */
 };
 
+/* What the pools of a database had counted on one worker before they were retired. */
+struct retired_stats {
+    const struct database *database; /* borrowed */
+    struct part_stats stats;
+};
+
 struct pool_worker {
     struct loop *loop;                /* borrowed */
     struct pools *pools;              /* borrowed */
@@ -177,7 +187,9 @@ struct pool_worker {
     TAILQ_HEAD(part_list, part) parts;
     TAILQ_HEAD(cancel_list, cancel) cancels; /* cancel requests on their way */
     struct deadline upkeep; /* closes servers that have been idle, or in being, for too long */
-    bool stopping;          /* no new servers; those that become free are closed */
+    struct retired_stats *retired; /* owned array */
+    size_t n_retired;
+    bool stopping; /* no new servers; those that become free are closed */
 };
 
 struct resolver;
@@ -213,10 +225,21 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
 struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
                          bool forced_user);
 void pool_leave(struct pool *pool);
-/* For who looks at them all: the lists only grow, at their end. */
+/* For who looks at them all.  The lists grow at their end; pools are retired by whoever calls
+ * pools_retire(), so only that thread may hold on to one. */
 struct pool *pools_first(struct pools *pools);
 struct database *pools_first_database(struct pools *pools);
 struct pool *pool_next(struct pools *pools, struct pool *pool);
+
+/*
+ * Pools that nobody needs any more, after pool_idle_timeout, or autodb_idle_timeout if their database is
+ * an automatic one.  pools_retire() takes them out of the registry, as a list by ->next.  Mail about them
+ * may still be on its way: it is over after two rounds through all workers.  Then each worker drops its
+ * part, and pool_free() may follow.
+ */
+struct pool *pools_retire(struct pools *pools, const struct settings *settings, int64_t now_us);
+void pool_worker_drop(struct pool_worker *worker, struct pool *pool);
+void pool_free(struct pool *pool);
 struct database *database_next(struct pools *pools, struct database *database);
 
 void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned index,

@@ -27,7 +27,7 @@ struct pools *pools_new(unsigned n_workers, const char *track_extra_parameters)
     return pools;
 }
 
-static void free_pool(struct pool *pool)
+void pool_free(struct pool *pool)
 {
     mem_wipe(&pool->keys, sizeof pool->keys);
     welcome_unref(pool, pool->welcome);
@@ -51,7 +51,7 @@ void pools_free(struct pools *pools)
         return;
     for (struct pool *pool = pools->first, *next; pool != NULL; pool = next) {
         next = pool->next;
-        free_pool(pool);
+        pool_free(pool);
     }
     for (struct database *database = pools->databases, *next; database != NULL; database = next) {
         next = database->next;
@@ -186,6 +186,51 @@ struct pool *pools_enter(struct pools *pools, const char *database, const char *
                          bool forced_user)
 {
     return get_pool(pools, database, user, forced_user, 1);
+}
+
+/* After how long without clients and servers a pool is forgotten; 0: never. */
+static int64_t idle_limit_us(const struct pool *pool, const struct settings *settings)
+{
+    int64_t limit_us = settings->pool_idle_timeout_us, auto_us = settings->autodb_idle_timeout_us;
+    bool automatic = conf_find_database(settings, pool->database->name) == NULL;
+    if (automatic && auto_us > 0 && (limit_us == 0 || auto_us < limit_us))
+        limit_us = auto_us;
+    return limit_us;
+}
+
+/* With the mutex held. */
+static bool is_forgotten(struct pool *pool, const struct settings *settings, int64_t now_us)
+{
+    int64_t limit_us = idle_limit_us(pool, settings);
+    if (limit_us == 0 || atomic_load(&pool->n_holders) > 0 || atomic_load(&pool->size) > 0) {
+        pool->unused_since_us = 0;
+        return false;
+    }
+    if (pool->unused_since_us == 0)
+        pool->unused_since_us = now_us;
+    return now_us - pool->unused_since_us >= limit_us;
+}
+
+struct pool *pools_retire(struct pools *pools, const struct settings *settings, int64_t now_us)
+{
+    struct pool *retired = NULL;
+    pthread_mutex_lock(&pools->mutex);
+    struct pool **at = &pools->first;
+    while (*at != NULL) {
+        struct pool *pool = *at;
+        if (!is_forgotten(pool, settings, now_us)) {
+            at = &pool->next;
+            continue;
+        }
+        *at = pool->next;
+        map_remove(&pools->by_name, &pool->entry);
+        atomic_store(&pool->retired, true);
+        pool->next = retired;
+        retired = pool;
+    }
+    pools->last = at;
+    pthread_mutex_unlock(&pools->mutex);
+    return retired;
 }
 
 void pool_leave(struct pool *pool)

@@ -60,6 +60,7 @@ static bool connecting(const struct server *server)
 static void deliver_free(struct mail *mail, struct loop *loop)
 {
     struct server *server = CONTAINER_OF(mail, struct server, mail);
+    pool_leave(server->part->pool);
     mem_free(server->host);
     mem_free(server);
 }
@@ -252,6 +253,7 @@ void server_connect(struct part *part, struct waiter *waiter)
     struct server *server = mem_new(sizeof *server);
     int64_t now_us = clock_now_us();
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
+    atomic_fetch_add(&part->pool->n_holders, 1);
     server->target = part->target;
     server->epoch = part_epoch(part);
     server->connected_us = now_us;
