@@ -67,9 +67,10 @@ struct client {
     bool keeps_server;     /* whatever the pool's mode: no other server has what it began with */
     uint8_t replication;   /* enum startup_replication */
     uint32_t unnamed_batch;
-    struct buf stash; /* the beginning of a message that is needed whole */
-    int64_t query_us; /* when the present query came; 0: none is running */
-    int64_t xact_us;  /* when the transaction began; 0: none is open */
+    uint32_t unnamed_pending; /* Parses of it whose reply has not come */
+    struct buf stash;         /* the beginning of a message that is needed whole */
+    int64_t query_us;         /* when the present query came; 0: none is running */
+    int64_t xact_us;          /* when the transaction began; 0: none is open */
 
     struct waiter waiter;
     TAILQ_ENTRY(client) entry;

@@ -344,6 +344,7 @@ static enum names_step parse_unnamed(struct client *client, const char *at, size
         unnamed->len = kept ? len : 0;
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
+    client->unnamed_pending++;
     return NAMES_PASS;
 }
 
@@ -359,6 +360,7 @@ void names_drop_unnamed(struct client *client)
  * an error than another statement. */
 void names_unnamed_settled(struct client *client, enum reply_outcome outcome)
 {
+    client->unnamed_pending--;
     if (outcome == REPLY_DONE || client->server == NULL)
         return;
     if (client->unnamed_batch == client->batch - replies_count_syncs(&client->server->replies))
@@ -447,7 +449,7 @@ static enum names_step use_unnamed(struct client *client)
 {
     struct server *server = client->server;
     uint32_t batches_ago = client->batch - client->unnamed_batch;
-    if (client->unnamed_here && batches_ago > 0 &&
+    if (client->unnamed_pending > 0 && batches_ago > 0 &&
         replies_count_syncs(&server->replies) >= batches_ago)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
     if (client->unnamed_here)
