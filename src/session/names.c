@@ -449,7 +449,7 @@ static enum names_step use_unnamed(struct client *client)
 {
     struct server *server = client->server;
     uint32_t batches_ago = client->batch - client->unnamed_batch;
-    if (client->unnamed_pending > 0 && batches_ago > 0 &&
+    if ((client->unnamed_here || client->unnamed_pending > 0) && batches_ago > 0 &&
         replies_count_syncs(&server->replies) >= batches_ago)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
     if (client->unnamed_here)
