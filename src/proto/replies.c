@@ -159,7 +159,8 @@ static bool end_copy_in(struct replies *replies)
     return true;
 }
 
-static void fail_copy_in(struct replies *replies)
+static void fail_copy_in(struct replies *replies, const struct replies_events *events,
+                         void *context)
 {
     uint32_t end = find(replies, 1, REPLY_COPY_END);
     uint32_t sync = find(replies, 1, REPLY_SYNC);
@@ -168,6 +169,8 @@ static void fail_copy_in(struct replies *replies)
         replies->uncertain = true;
     if (at(replies, 0)->kind == REPLY_QUERY && sync >= end)
         return; /* the marker goes when it reaches the head */
+    for (uint32_t i = end; i-- > 1;)
+        settle(at(replies, i), events, context, REPLY_SKIPPED);
     drop(replies, 1, end < replies->count ? end + 1 : end);
 }
 
@@ -195,7 +198,7 @@ static enum reply_verdict take_error(struct replies *replies, const struct repli
     const struct reply *head = at(replies, 0);
     enum reply_verdict verdict = head->action == REPLY_INJECT ? VERDICT_FORWARD : verdict_of(head);
     if (replies->copy_in)
-        fail_copy_in(replies);
+        fail_copy_in(replies, events, context);
     if (!ends_in_ready(head->kind))
         skip_to_sync(replies, events, context);
     return verdict;

@@ -193,6 +193,42 @@ static void a_copy_that_fails_with_a_sync_under_way_is_uncertain(void **state)
     replies_done(&replies);
 }
 
+static void what_a_copy_that_fails_takes_along_is_handed_back(void **state)
+{
+    struct replies replies = {0};
+    expect(&replies, REPLY_EXECUTE, REPLY_FORWARD, NULL);
+    take_all(&replies, "G");
+    expect(&replies, REPLY_PARSE, REPLY_FORWARD, &notes[0]);
+    expect(&replies, REPLY_CLOSE, REPLY_FORWARD, &notes[1]);
+    expect(&replies, REPLY_SYNC, REPLY_FORWARD, NULL);
+    take_all(&replies, "E");
+    assert_int_equal(seen.settled[0], 1);
+    assert_int_equal(seen.settled[1], 1);
+    assert_int_equal(seen.order[0], 1);
+    assert_int_equal(seen.outcome[0], REPLY_SKIPPED);
+    replies_done(&replies);
+}
+
+static void who_waits_for_whom(void **state)
+{
+    struct replies replies = {0};
+    assert_false(replies_want_copy_data(&replies));
+    expect(&replies, REPLY_QUERY, REPLY_FORWARD, NULL);
+    assert_true(replies_query_to_come(&replies));
+    assert_false(replies_want_copy_data(&replies));
+    take_all(&replies, "G");
+    assert_false(replies_query_to_come(&replies));
+    assert_true(replies_want_copy_data(&replies));
+    expect(&replies, REPLY_COPY_END, REPLY_FORWARD, NULL);
+    assert_false(replies_want_copy_data(&replies));
+    take_all(&replies, "C");
+    assert_true(replies_query_to_come(&replies));
+    take_all(&replies, "Z");
+    expect(&replies, REPLY_PARSE, REPLY_FORWARD, NULL);
+    assert_false(replies_query_to_come(&replies));
+    replies_done(&replies);
+}
+
 static void a_copy_of_a_simple_query_fails_cleanly(void **state)
 {
     struct replies replies = {0};
@@ -307,6 +343,8 @@ int main(void)
         cmocka_unit_test_setup(injected_and_swallowed_replies_are_not_the_clients, begin),
         cmocka_unit_test_setup(an_early_sync_is_eaten_by_copy, begin),
         cmocka_unit_test_setup(a_copy_that_fails_with_a_sync_under_way_is_uncertain, begin),
+        cmocka_unit_test_setup(what_a_copy_that_fails_takes_along_is_handed_back, begin),
+        cmocka_unit_test_setup(who_waits_for_whom, begin),
         cmocka_unit_test_setup(a_copy_of_a_simple_query_fails_cleanly, begin),
         cmocka_unit_test_setup(who_has_gone_expects_nothing, begin),
         cmocka_unit_test_setup(each_reply_goes_to_whom_it_belongs, begin),
