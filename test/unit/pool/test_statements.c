@@ -30,12 +30,12 @@ static struct statement *intern(const char *text, uint64_t environment)
 static enum statement_presence look(struct statement_set *set, const struct statement *statement,
                                     uint32_t batch)
 {
-    return statement_set_find(set, statement, batch);
+    return statement_set_find(set, statement, batch, 0);
 }
 
 static void change(struct statement_set *set, struct statement *statement, uint32_t batch)
 {
-    statement_set_change(set, table, statement, batch);
+    statement_set_change(set, table, statement, batch, 0);
 }
 
 static void one_text_is_one_statement_in_one_environment(void **state)
@@ -51,6 +51,26 @@ static void one_text_is_one_statement_in_one_environment(void **state)
     statement_unref(table, b);
     statement_unref(table, other);
     statement_unref(table, elsewhere);
+}
+
+static void what_is_of_an_earlier_epoch_is_stale(void **state)
+{
+    struct statement_set set;
+    struct statement *a = intern("select 1", 0);
+    statement_set_init(&set);
+    change(&set, a, 1);
+    assert_int_equal(statement_set_find(&set, a, 1, 1), STATEMENT_PRESENT); /* on its way: wait */
+    statement_set_settle(&set, table, a, true);
+    assert_int_equal(statement_set_find(&set, a, 2, 0), STATEMENT_PRESENT);
+    assert_int_equal(statement_set_find(&set, a, 2, 1), STATEMENT_STALE);
+    statement_set_change(&set, table, a, 2, 1); /* closed */
+    assert_int_equal(statement_set_find(&set, a, 2, 1), STATEMENT_ABSENT);
+    statement_set_change(&set, table, a, 2, 1); /* and prepared again */
+    statement_set_settle(&set, table, a, true);
+    statement_set_settle(&set, table, a, true);
+    assert_int_equal(statement_set_find(&set, a, 3, 1), STATEMENT_PRESENT);
+    statement_set_done(&set, table);
+    statement_unref(table, a);
 }
 
 static void a_change_is_certain_to_its_own_batch_until_its_reply(void **state)
@@ -121,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_text_is_one_statement_in_one_environment, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_of_an_earlier_epoch_is_stale, begin, end),
         cmocka_unit_test_setup_teardown(a_change_is_certain_to_its_own_batch_until_its_reply, begin,
                                         end),
         cmocka_unit_test_setup_teardown(what_stands_behind_a_clear_survives_it, begin, end),
