@@ -539,6 +539,8 @@ const struct conf_database *entries_auto_database(const struct conf_entries *ent
 const struct conf_user *entries_find_user(const struct conf_entries *entries, const char *name)
 {
     struct user_node *node;
+    if (entries->users == NULL)
+        return NULL; /* before the name is hashed: this is asked often */
     HASH_FIND(hh, entries->users, name, strlen(name), node);
     return node != NULL ? &node->user : NULL;
 }

@@ -229,6 +229,9 @@ static bool make_room(struct part *part, const struct waiter *waiter)
 {
     struct pool *pool = part->pool;
     int limit = limit_for(part, waiter);
+    /* The common case: the pool is full, and nothing of ours could give way. */
+    if (limit > 0 && atomic_load(&pool->size) >= limit && TAILQ_EMPTY(&part->idle))
+        return false;
     if (gives_way(part, waiter))
         return false;
     enum room room = take_room(part, limit);

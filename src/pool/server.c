@@ -538,6 +538,8 @@ static bool renames(const struct server *server)
 bool server_take_command(struct server *server, const char *body, size_t len)
 {
     struct slice tag = {body, len > 0 ? len - 1 : 0};
+    if (tag.len == 0 || (body[0] != 'D' && body[0] != 'P' && body[0] != 'L'))
+        return false; /* most are none of these */
     if (slice_is(tag, "LISTEN"))
         server->wanted_unlisten = is_shared(server);
     if (renames(server) && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
