@@ -4,120 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/token.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-
-/* ---- tokens ---- */
-
-enum token_kind {
-    TOKEN_END, /* of the command */
-    TOKEN_WORD,
-    TOKEN_QUOTED, /* "as an identifier" or 'as a string' */
-    TOKEN_OTHER,  /* one character */
-    TOKEN_LONG,   /* a word or quotation that is too long for a name */
-    TOKEN_BROKEN, /* a quotation or comment without its end */
-};
-
-struct token {
-    enum token_kind kind;
-    const char *begin, *end;         /* in the text of the command */
-    char text[COMMAND_NAME_MAX + 1]; /* words in lower case, quotations without quotes */
-};
-
-static const char *skip_comment(const char *at)
-{
-    if (at[1] == '-')
-        return at + strcspn(at, "\n");
-    const char *end = strstr(at + 2, "*/");
-    return end != NULL ? end + 2 : NULL;
-}
-
-static bool at_comment(const char *at)
-{
-    return (at[0] == '-' && at[1] == '-') || (at[0] == '/' && at[1] == '*');
-}
-
-/* NULL: a comment has no end. */
-static const char *skip_blanks(const char *at)
-{
-    while (at != NULL && *at != '\0' && (isspace((unsigned char)*at) || at_comment(at)))
-        at = at_comment(at) ? skip_comment(at) : at + 1;
-    return at;
-}
-
-static bool is_word_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || (unsigned char)c >= 0x80;
-}
-
-/* Reads a quotation whose quotes are doubled inside.  NULL: it has no end. */
-static const char *read_quoted(const char *at, struct buf *into)
-{
-    char quote = *at++;
-    for (; *at != '\0'; at++) {
-        if (*at == quote && *++at != quote)
-            return at;
-        buf_append(into, at, 1);
-    }
-    return NULL;
-}
-
-static void read_word(const char **at, struct token *token)
-{
-    size_t len = 0;
-    for (; is_word_char(**at); ++*at, len++) {
-        if (len < COMMAND_NAME_MAX)
-            token->text[len] = (char)tolower((unsigned char)**at);
-    }
-    token->kind = len <= COMMAND_NAME_MAX ? TOKEN_WORD : TOKEN_LONG;
-}
-
-static void read_quotation(const char **at, struct token *token)
-{
-    struct buf text = BUF_NONE;
-    const char *end = read_quoted(*at, &text);
-    token->kind = text.len <= COMMAND_NAME_MAX ? TOKEN_QUOTED : TOKEN_LONG;
-    if (token->kind == TOKEN_QUOTED && text.len > 0)
-        memcpy(token->text, text.data, text.len);
-    if (end == NULL)
-        token->kind = TOKEN_BROKEN;
-    else
-        *at = end;
-    buf_done(&text);
-}
-
-/* A semicolon is not passed by: it stays the end until the next command is read. */
-static struct token next_token(const char **at)
-{
-    struct token token = {.kind = TOKEN_END};
-    const char *begin = skip_blanks(*at);
-    if (begin == NULL) {
-        token.kind = TOKEN_BROKEN;
-        return token;
-    }
-    *at = token.begin = begin;
-    if (is_word_char(*begin)) {
-        read_word(at, &token);
-    } else if (*begin == '"' || *begin == '\'') {
-        read_quotation(at, &token);
-    } else if (*begin != '\0' && *begin != ';') {
-        token.kind = TOKEN_OTHER;
-        token.text[0] = *(*at)++;
-    }
-    token.end = *at;
-    return token;
-}
-
-static bool is_name(const struct token *token)
-{
-    return token->kind == TOKEN_WORD || token->kind == TOKEN_QUOTED;
-}
-
-static bool is_word(const struct token *token, const char *word)
-{
-    return token->kind == TOKEN_WORD && strcmp(token->text, word) == 0;
-}
 
 /* ---- variables ---- */
 
@@ -183,8 +73,8 @@ static const struct verb *find_verb(const char *name, const char *object)
 static bool read_phrase(const char **at, char phrase[COMMAND_NAME_MAX + 1])
 {
     size_t len = 0;
-    for (struct token token = next_token(at); token.kind != TOKEN_END; token = next_token(at)) {
-        size_t more = is_name(&token) ? strlen(token.text) : 0;
+    for (struct token token = token_next(at); token.kind != TOKEN_END; token = token_next(at)) {
+        size_t more = token_is_name(&token) ? strlen(token.text) : 0;
         if (more == 0 || len + 1 + more > COMMAND_NAME_MAX)
             return false;
         if (len > 0)
@@ -214,7 +104,7 @@ static bool skip_rest(const char **at)
 {
     struct token token;
     do
-        token = next_token(at);
+        token = token_next(at);
     while (token.kind != TOKEN_END && token.kind != TOKEN_BROKEN);
     return token.kind == TOKEN_END;
 }
@@ -223,12 +113,12 @@ static bool skip_rest(const char **at)
 static bool read_value(const char **at, char **value)
 {
     struct buf text = BUF_NONE;
-    const char *begin = skip_blanks(*at);
+    const char *begin = token_skip_blanks(*at);
     if (begin == NULL || *begin == '\0' || *begin == ';')
         return false;
-    const char *end = *begin == '\'' ? read_quoted(begin, &text) : NULL;
+    const char *end = *begin == '\'' ? token_read_quoted(begin, &text) : NULL;
     const char *behind = end;
-    bool alone = end != NULL && next_token(&behind).kind == TOKEN_END;
+    bool alone = end != NULL && token_next(&behind).kind == TOKEN_END;
     if (alone) {
         *at = behind;
     } else {
@@ -262,13 +152,13 @@ static bool parse_set_clause(const char **at, const struct token *key, struct co
                              bool *found)
 {
     const char *behind = *at;
-    struct token second = next_token(&behind);
+    struct token second = token_next(&behind);
     *found = true;
-    if (is_word(key, "session") && is_word(&second, "characteristics"))
+    if (token_is_word(key, "session") && token_is_word(&second, "characteristics"))
         return parse_set_variable(at, command, "session characteristics");
-    if (is_word(key, "time") && is_word(&second, "zone"))
+    if (token_is_word(key, "time") && token_is_word(&second, "zone"))
         return parse_set_variable(at, command, "time zone");
-    if (is_word(key, "transaction") || is_word(key, "names"))
+    if (token_is_word(key, "transaction") || token_is_word(key, "names"))
         return parse_set_variable(at, command, key->text);
     *found = false;
     return false;
@@ -276,16 +166,16 @@ static bool parse_set_clause(const char **at, const struct token *key, struct co
 
 static bool parse_set(const char **at, struct command *command)
 {
-    struct token key = next_token(at);
+    struct token key = token_next(at);
     bool found;
     bool good = parse_set_clause(at, &key, command, &found);
     if (found)
         return good;
-    if (is_word(&key, "session") || is_word(&key, "local"))
-        key = next_token(at);
-    struct token is = next_token(at);
-    bool assigns = is_word(&is, "to") || (is.kind == TOKEN_OTHER && is.text[0] == '=');
-    if (!is_name(&key) || !assigns)
+    if (token_is_word(&key, "session") || token_is_word(&key, "local"))
+        key = token_next(at);
+    struct token is = token_next(at);
+    bool assigns = token_is_word(&is, "to") || token_is_char(&is, '=');
+    if (!token_is_name(&key) || !assigns)
         return false;
     if (find_variable(key.text) != NULL)
         return parse_set_variable(at, command, key.text);
@@ -301,26 +191,26 @@ static bool parse_argument(const char **at, struct command *command)
     case ARGUMENT_REST:
         return skip_rest(at);
     case ARGUMENT_NONE:
-        return next_token(at).kind == TOKEN_END;
+        return token_next(at).kind == TOKEN_END;
     case ARGUMENT_MAY:
     case ARGUMENT_MUST:
-        token = next_token(at);
+        token = token_next(at);
         if (token.kind == TOKEN_END)
             return command->verb->argument == ARGUMENT_MAY;
-        if (!is_name(&token) || token.text[0] == '\0')
+        if (!token_is_name(&token) || token.text[0] == '\0')
             return false;
         memcpy(command->argument, token.text, sizeof command->argument);
-        return next_token(at).kind == TOKEN_END;
+        return token_next(at).kind == TOKEN_END;
     }
     return false;
 }
 
 static bool parse(const char **at, struct command *command)
 {
-    struct token first = next_token(at);
-    if (is_word(&first, "show") || is_word(&first, "select"))
+    struct token first = token_next(at);
+    if (token_is_word(&first, "show") || token_is_word(&first, "select"))
         return parse_show(at, command);
-    if (is_word(&first, "set"))
+    if (token_is_word(&first, "set"))
         return parse_set(at, command);
     command->verb = first.kind == TOKEN_WORD ? find_verb(first.text, NULL) : NULL;
     return command->verb != NULL && parse_argument(at, command);
@@ -328,10 +218,10 @@ static bool parse(const char **at, struct command *command)
 
 enum command_found command_next(const char **text, struct command *command, struct err *err)
 {
-    const char *begin = skip_blanks(*text);
+    const char *begin = token_skip_blanks(*text);
     *command = (struct command){0};
     while (begin != NULL && *begin == ';')
-        begin = skip_blanks(begin + 1);
+        begin = token_skip_blanks(begin + 1);
     if (begin != NULL && *begin == '\0')
         return COMMAND_END;
     *text = begin != NULL ? begin : *text;

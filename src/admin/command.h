@@ -23,6 +23,7 @@
 #include <stddef.h>
 
 #include "admin/table.h"
+#include "admin/token.h"
 
 struct err;
 struct request;
@@ -59,7 +60,7 @@ struct variable {
     struct table_column column;
 };
 
-enum { COMMAND_NAME_MAX = 63, COMMAND_VALUE_MAX = 16384 };
+enum { COMMAND_NAME_MAX = TOKEN_TEXT_MAX, COMMAND_VALUE_MAX = 16384 };
 
 struct command {
     const struct verb *verb;             /* borrowed, constant */
