@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/handlers.h"
+#include "admin/selection.h"
 #include "admin/token.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -69,14 +71,19 @@ static const struct verb *find_verb(const char *name, const char *object)
     return NULL;
 }
 
-/* The words up to the end, one blank between them. */
+/* The words up to what selects columns or rows, or the end; one blank between them. */
 static bool read_phrase(const char **at, char phrase[COMMAND_NAME_MAX + 1])
 {
     size_t len = 0;
-    for (struct token token = token_next(at); token.kind != TOKEN_END; token = token_next(at)) {
+    for (;;) {
+        const char *behind = *at;
+        struct token token = token_next(&behind);
+        if (token.kind == TOKEN_END || token_is_char(&token, '(') || token_is_word(&token, "where"))
+            break;
         size_t more = token_is_name(&token) ? strlen(token.text) : 0;
         if (more == 0 || len + 1 + more > COMMAND_NAME_MAX)
             return false;
+        *at = behind;
         if (len > 0)
             phrase[len++] = ' ';
         memcpy(phrase + len, token.text, more);
@@ -86,17 +93,106 @@ static bool read_phrase(const char **at, char phrase[COMMAND_NAME_MAX + 1])
     return len > 0;
 }
 
-static bool parse_show(const char **at, struct command *command)
+static bool find_shown(struct command *command, const char *phrase)
 {
-    char phrase[COMMAND_NAME_MAX + 1];
-    if (!read_phrase(at, phrase))
-        return false;
     command->verb = find_verb("SHOW", phrase);
     if (command->verb != NULL)
         return true;
     command->verb = find_verb("SHOW", VERB_VARIABLE);
     command->variable = find_variable(phrase);
     return command->variable != NULL && command->variable->value != NULL;
+}
+
+static bool take_char(const char **at, char c)
+{
+    const char *behind = *at;
+    struct token token = token_next(&behind);
+    if (!token_is_char(&token, c))
+        return false;
+    *at = behind;
+    return true;
+}
+
+static bool take_word(const char **at, const char *word)
+{
+    const char *behind = *at;
+    struct token token = token_next(&behind);
+    if (!token_is_word(&token, word))
+        return false;
+    *at = behind;
+    return true;
+}
+
+/* Behind the parenthesis that opens the list. */
+static bool parse_columns(const char **at, struct selection *selection, struct err *err)
+{
+    do {
+        struct token name = token_next(at);
+        if (!token_is_name(&name) || !selection_add(selection, name.text, err))
+            return false;
+    } while (take_char(at, ','));
+    return take_char(at, ')');
+}
+
+/* A word, a name in quotes, or a string, which may be longer than a name. */
+static bool read_operand(const char **at, struct buf *value)
+{
+    const char *begin = token_skip_blanks(*at);
+    if (begin != NULL && *begin == '\'') {
+        *at = token_read_quoted(begin, value);
+        return *at != NULL;
+    }
+    struct token token = token_next(at);
+    buf_append_str(value, token.text);
+    return token_is_name(&token);
+}
+
+static bool parse_condition(const char **at, struct selection *selection, struct err *err)
+{
+    struct buf value = BUF_NONE;
+    struct token name = token_next(at);
+    bool good = token_is_name(&name) && take_char(at, '=') && read_operand(at, &value);
+    buf_append_u8(&value, '\0');
+    good = good && selection_require(selection, name.text, value.data, err);
+    buf_done(&value);
+    return good;
+}
+
+static bool parse_conditions(const char **at, struct selection *selection, struct err *err)
+{
+    do {
+        if (!parse_condition(at, selection, err))
+            return false;
+    } while (take_word(at, "and"));
+    return true;
+}
+
+/* Which columns and which rows; nothing is all of them. */
+static bool parse_selection(const char **at, struct command *command, struct err *err)
+{
+    const char *behind = *at;
+    size_t n;
+    if (token_next(&behind).kind == TOKEN_END)
+        return true;
+    const struct table_column *all = command_columns(command, &n);
+    if (all == NULL)
+        return false;
+    struct selection *selection = selection_new(all, n);
+    command->selection = selection;
+    if (!take_char(at, '('))
+        selection_add_all(selection);
+    else if (!parse_columns(at, selection, err))
+        return false;
+    if (take_word(at, "where") && !parse_conditions(at, selection, err))
+        return false;
+    return token_next(at).kind == TOKEN_END;
+}
+
+static bool parse_show(const char **at, struct command *command, struct err *err)
+{
+    char phrase[COMMAND_NAME_MAX + 1];
+    return read_phrase(at, phrase) && find_shown(command, phrase) &&
+           parse_selection(at, command, err);
 }
 
 /* Up to the end of the command; false: there is a quotation or comment without its end. */
@@ -205,11 +301,12 @@ static bool parse_argument(const char **at, struct command *command)
     return false;
 }
 
-static bool parse(const char **at, struct command *command)
+/* False with an empty *err: it is no command. */
+static bool parse(const char **at, struct command *command, struct err *err)
 {
     struct token first = token_next(at);
     if (token_is_word(&first, "show") || token_is_word(&first, "select"))
-        return parse_show(at, command);
+        return parse_show(at, command, err);
     if (token_is_word(&first, "set"))
         return parse_set(at, command);
     command->verb = first.kind == TOKEN_WORD ? find_verb(first.text, NULL) : NULL;
@@ -226,11 +323,13 @@ enum command_found command_next(const char **text, struct command *command, stru
         return COMMAND_END;
     *text = begin != NULL ? begin : *text;
     const char *at = *text;
-    if (parse(&at, command)) {
+    *err = ERR_NONE;
+    if (parse(&at, command, err)) {
         *text = at;
         return COMMAND_FOUND;
     }
-    err_set(err, SQLSTATE_SYNTAX_ERROR, "invalid command '%.200s', use SHOW HELP;", *text);
+    if (err->sqlstate[0] == '\0')
+        err_set(err, SQLSTATE_SYNTAX_ERROR, "invalid command '%.200s', use SHOW HELP;", *text);
     command_done(command);
     return COMMAND_INVALID;
 }
@@ -239,11 +338,32 @@ struct command command_copy(const struct command *command)
 {
     struct command copy = *command;
     copy.value = mem_strdup(command->value);
+    selection_ref(copy.selection);
     return copy;
 }
 
 void command_done(struct command *command)
 {
     mem_free(command->value);
+    selection_unref(command->selection);
     *command = (struct command){0};
+}
+
+static const struct table_column *all_columns(const struct command *command, size_t *n)
+{
+    const struct variable *variable = command->variable;
+    if (variable == NULL || command->verb->run != show_variable) {
+        *n = command->verb->n_columns;
+        return command->verb->columns;
+    }
+    *n = 1;
+    return &variable->column;
+}
+
+const struct table_column *command_columns(const struct command *command, size_t *n)
+{
+    if (command->selection == NULL)
+        return all_columns(command, n);
+    *n = command->selection->n_columns;
+    return command->selection->columns;
 }

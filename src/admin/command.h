@@ -1,7 +1,8 @@
 /*
  * admin/command.h - the commands of the console: their grammar, and who may give them
  *
- *     SHOW what | SHOW variable | SET key = value | SET key TO value
+ *     SHOW what [(column, ...)] [WHERE column = value [AND ...]] | SHOW variable
+ *     SET key = value | SET key TO value
  *     PAUSE [database] | RESUME [database] | DISABLE database | ENABLE database | ...
  *     BEGIN, COMMIT and the like, which drivers send and which do nothing here
  *
@@ -12,9 +13,9 @@
  * All commands stand in one table, each with the right that it needs.  What drivers SHOW and SET on
  * every connection is accepted without effect.
  *
- * Ownership:  a command owns its value, until command_done()
+ * Ownership:  a command owns its value, and a reference to its selection, until command_done()
  * Threading:  pure
- * Errors:     42601 for what is no command
+ * Errors:     42601 for what is no command; those of admin/selection.h
  */
 #ifndef ADMIN_COMMAND_H
 #define ADMIN_COMMAND_H
@@ -27,6 +28,7 @@
 
 struct err;
 struct request;
+struct selection;
 
 enum right { RIGHT_LOOK, RIGHT_CHANGE };
 
@@ -67,6 +69,7 @@ struct command {
     const struct variable *variable;     /* borrowed, constant; of SHOW and SET of a variable */
     char argument[COMMAND_NAME_MAX + 1]; /* "" for none; the key of SET */
     char *value;                         /* owned: of SET; else NULL */
+    struct selection *selection;         /* counted: of SHOW; NULL: everything */
 };
 
 enum command_found { COMMAND_END, COMMAND_FOUND, COMMAND_INVALID };
@@ -76,5 +79,7 @@ enum command_found { COMMAND_END, COMMAND_FOUND, COMMAND_INVALID };
 enum command_found command_next(const char **text, struct command *command, struct err *err);
 struct command command_copy(const struct command *command);
 void command_done(struct command *command);
+/* Of the answer; borrowed from the command.  NULL: it has no rows. */
+const struct table_column *command_columns(const struct command *command, size_t *n);
 
 #endif

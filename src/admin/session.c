@@ -7,6 +7,7 @@
 
 #include "admin/control.h"
 #include "admin/portals.h"
+#include "admin/selection.h"
 #include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -137,6 +138,8 @@ void request_done(struct request *request, const char *tag)
     struct session *session = request->session;
     if (session != NULL) {
         session->request = NULL;
+        if (request->command.selection != NULL)
+            selection_apply(request->command.selection, &request->table.cells);
         if (request->portal != NULL)
             answer_portal(session, request, tag);
         else
@@ -170,17 +173,6 @@ void request_notice(struct request *request, const char *message, const char *de
         response_notice(&request->session->output, "NOTICE", "00000", message, detail);
 }
 
-static void set_columns(struct table *table, const struct command *command)
-{
-    table->columns = command->verb->columns;
-    table->n_columns = command->verb->n_columns;
-    if (command->variable != NULL && command->variable->value != NULL &&
-        strcmp(command->verb->name, "SHOW") == 0) {
-        table->columns = &command->variable->column;
-        table->n_columns = 1;
-    }
-}
-
 /* The one place where rights are checked.  The command is taken over. */
 static void start_request(struct session *session, struct command command, struct portal *portal)
 {
@@ -190,7 +182,7 @@ static void start_request(struct session *session, struct command command, struc
     request->control = session->control;
     request->command = command;
     request->portal = portal;
-    set_columns(&request->table, &command);
+    request->table.columns = command_columns(&command, &request->table.n_columns);
     session->request = request;
     session->requested_us = clock_now_us();
     session->control->stats.console.queries++;
@@ -263,7 +255,7 @@ static void describe_command(struct session *session, const struct command *comm
 {
     struct table table = {0};
     if (!empty)
-        set_columns(&table, command);
+        table.columns = command_columns(command, &table.n_columns);
     if (table.columns == NULL)
         message_empty(&session->output, BE_NO_DATA);
     else

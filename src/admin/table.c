@@ -61,6 +61,16 @@ void cell_pointer(struct buf *cells, const void *pointer)
 
 /* ---- taking out ---- */
 
+const char *cell_next(const struct buf *cells, size_t *at)
+{
+    assert(*at < cells->len);
+    if (cells->data[(*at)++] == CELL_NULL)
+        return NULL;
+    const char *text = cells->data + *at;
+    *at += strlen(text) + 1;
+    return text;
+}
+
 static bool is_binary(struct table_formats formats, size_t column)
 {
     if (formats.n == 0)
@@ -142,14 +152,8 @@ static void append_binary(struct buf *out, enum cell_type type, const char *text
 static void send_cell(struct table *table, struct buf *out, struct table_formats formats,
                       size_t column)
 {
-    assert(table->at < table->cells.len);
-    if (table->cells.data[table->at++] == CELL_NULL) {
-        message_row_value(out, NULL);
-        return;
-    }
-    const char *text = table->cells.data + table->at;
-    table->at += strlen(text) + 1;
-    if (is_binary(formats, column))
+    const char *text = cell_next(&table->cells, &table->at);
+    if (text != NULL && is_binary(formats, column))
         append_binary(out, table->columns[column].type, text);
     else
         message_row_value(out, text);
