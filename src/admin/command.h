@@ -10,7 +10,7 @@
  * A command ends with a semicolon or with the text; comments are skipped.  SELECT is another word
  * for SHOW, as in PgBouncer.
  *
- * All commands stand in one table, each with the right that it needs.  What drivers SHOW and SET on
+ * All commands stand in one table, each with the right that it needs and with its help.  What drivers SHOW and SET on
  * every connection is accepted without effect.
  *
  * Ownership:  a command owns its value, and a reference to its selection, until command_done()
@@ -48,6 +48,8 @@ struct verb {
     const struct table_column *columns; /* of the answer; NULL: only a tag */
     size_t n_columns;
     const char *tag;
+    const char *usage; /* what follows name and object, as SHOW HELP has it */
+    const char *help;  /* what it does */
 };
 
 extern const struct verb command_verbs[]; /* ends with a NULL name; see admin/verbs.c */

@@ -145,10 +145,20 @@ is($h->show('version')->[0]{version}, (split(/\n/, $version))[0], 'SHOW VERSION 
 my $c = console();
 $c->send(Wire::query('SHOW HELP'));
 my @messages = $c->recv_until('Z');
-is(Wire::types(@messages), 'NCZ', 'SHOW HELP is a notice');
+like(Wire::types(@messages), $pgbouncer ? qr/^NCZ$/ : qr/^NTD+CZ$/, 'SHOW HELP is a notice, and rows');
 my $notice = Wire::error_fields($messages[0][1]);
+is($notice->{C}, '00000', '... which is no error');
 is($notice->{M}, 'Console usage', '... with its title');
 like($notice->{D}, qr/PAUSE.*RESUME.*SHUTDOWN/s, '... and the commands');
+SKIP: {
+    skip 'no rows there', 4 if $pgbouncer;
+    my @help = @{$h->show('help')};
+    is($notice->{D}, join('', "\n", map { "\t$_->{command}\n" } @help), '... which are those of the rows');
+    is_deeply([grep { $_->{description} eq '' || $_->{users} !~ /^(admin|stats)_users$/ } @help], [], 'each has a description');
+    my %users = map { $_->{command} => $_->{users} } @help;
+    is($users{'KILL_CLIENT id'}, 'admin_users', 'who may do it');
+    is($users{'SHOW POOLS'}, 'stats_users', '... or see it');
+}
 
 # The grammar
 

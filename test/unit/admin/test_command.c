@@ -390,6 +390,8 @@ static void who_may_only_look_changes_nothing(void **state)
         assert_int_equal(verb->right, looks ? RIGHT_LOOK : RIGHT_CHANGE);
         assert_non_null(verb->run);
         assert_non_null(verb->tag);
+        assert_non_null(verb->usage);
+        assert_non_null(verb->help);
     }
 }
 
