@@ -23,6 +23,11 @@
 
 static const struct table_column socket_columns[] = {SOCKET_COLUMNS};
 
+static const struct table_column buffer_columns[] = {
+    SOCKET_COLUMNS, I("recv_pos"),    I("pkt_pos"),   I("pkt_remain"),
+    I("send_pos"),  I("send_remain"), I("pkt_avail"), I("send_avail"),
+};
+
 static const struct table_column pool_columns[] = {
     T("database"),
     T("user"),
@@ -168,6 +173,10 @@ const struct verb command_verbs[] = {
          "SHOW CLIENTS (user, state) WHERE database = 'x' AND state = 'idle'"),
     SHOW("CLIENTS", show_clients, socket_columns, "clients, what they do, and their servers"),
     SHOW("SERVERS", show_servers, socket_columns, "servers, what they do, and their clients"),
+    SHOW("SOCKETS", show_sockets, buffer_columns,
+         "clients and servers, those that log in too, with what their buffers hold"),
+    SHOW("ACTIVE_SOCKETS", show_active_sockets, buffer_columns,
+         "of SHOW SOCKETS, those that are not idle"),
     SHOW("POOLS", show_pools, pool_columns,
          "pools: how many clients and servers do what, and how long the oldest client waits"),
     SHOW("DATABASES", show_databases, database_columns,
@@ -184,8 +193,6 @@ const struct verb command_verbs[] = {
          "settings: value, default, and whether RELOAD and SET can change them"),
     SHOW("VERSION", show_version, version_columns, "the version"),
     SHOW("STATE", show_state, state_columns, "whether everything is active, paused or suspended"),
-    NOT_YET_SHOW("SOCKETS", RIGHT_LOOK, "clients and servers with what their buffers hold"),
-    NOT_YET_SHOW("ACTIVE_SOCKETS", RIGHT_LOOK, "of SHOW SOCKETS, those that are not idle"),
     NOT_YET_SHOW("PEERS", RIGHT_LOOK, "other processes that cancel requests are passed on to"),
     NOT_YET_SHOW("PEER_POOLS", RIGHT_LOOK, "cancel requests on their way to peers"),
     NOT_YET_SHOW("MEM", RIGHT_LOOK, "memory by what it is used for"),
