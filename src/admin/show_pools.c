@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "conf/settings.h"
+#include "net/resolve.h"
 #include "pool/server.h"
 #include "session/client.h"
 
@@ -320,6 +321,7 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
     const struct control *control = request->control;
     struct counts all = {.used_clients = control->n_sessions};
     struct buf *cells = &request->table.cells;
+    struct resolver_counts dns = resolver_count(control->proxy->pools->resolver);
     for (size_t i = 0; i < n_answers; i++) {
         struct counts counts;
         memcpy(&counts, answers[i].data, sizeof counts);
@@ -337,10 +339,10 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
     write_count(cells, "login_clients", all.login_clients);
     write_count(cells, "free_servers", 0); /* free and used: of memory, not of work */
     write_count(cells, "used_servers", all.used_servers);
-    write_count(cells, "dns_names", 0);
+    write_count(cells, "dns_names", (int64_t)dns.names);
     write_count(cells, "dns_zones", 0);
-    write_count(cells, "dns_queries", 0);
-    write_count(cells, "dns_pending", 0);
+    write_count(cells, "dns_queries", (int64_t)dns.queries);
+    write_count(cells, "dns_pending", (int64_t)dns.pending);
     request_done(request, "SHOW");
 }
 

@@ -10,6 +10,10 @@
     {                                                                                              \
         n, CELL_INT4                                                                               \
     }
+#define Q(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_INT8                                                                               \
+    }
 #define N(n)                                                                                       \
     {                                                                                              \
         n, CELL_NUMERIC                                                                            \
@@ -142,8 +146,12 @@ static const struct table_column config_columns[] = {T("key"), T("value"), T("de
 static const struct table_column version_columns[] = {T("version")};
 static const struct table_column state_columns[] = {T("key"), T("value")};
 
+static const struct table_column host_columns[] = {T("hostname"), Q("ttl"), T("addrs")};
+static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I("count")};
+
 #undef T
 #undef I
+#undef Q
 #undef N
 
 #define ROWS(columns) columns, sizeof(columns) / sizeof(columns)[0]
@@ -196,8 +204,9 @@ const struct verb command_verbs[] = {
     NOT_YET_SHOW("PEERS", RIGHT_LOOK, "other processes that cancel requests are passed on to"),
     NOT_YET_SHOW("PEER_POOLS", RIGHT_LOOK, "cancel requests on their way to peers"),
     NOT_YET_SHOW("MEM", RIGHT_LOOK, "memory by what it is used for"),
-    NOT_YET_SHOW("DNS_HOSTS", RIGHT_LOOK, "host names whose addresses are known"),
-    NOT_YET_SHOW("DNS_ZONES", RIGHT_LOOK, "DNS zones whose serials are polled"),
+    SHOW("DNS_HOSTS", show_dns_hosts, host_columns,
+         "host names that were looked up, and for how many seconds the answer counts"),
+    SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),
     NOT_YET_SHOW("FDS", RIGHT_CHANGE, "file descriptors, to hand them to another process"),
     {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW", "variable",
      "a session variable that drivers ask for: client_encoding, datestyle, timezone, ..."},
