@@ -24,6 +24,7 @@ void show_config(struct request *request);
 void show_version(struct request *request);
 void show_state(struct request *request);
 void show_help(struct request *request);
+void show_mem(struct request *request);
 void show_dns_hosts(struct request *request);
 void show_dns_zones(struct request *request);
 void show_variable(struct request *request);

@@ -134,8 +134,10 @@ static void append_binary(struct buf *out, enum cell_type type, const char *text
         message_row_value(out, text);
         break;
     case CELL_INT4:
+        value = strtoll(text, NULL, 10);
         buf_append_u32(out, 4);
-        buf_append_u32(out, (uint32_t)strtoll(text, NULL, 10));
+        /* The types are PgBouncer's; what does not fit is at least not something else. */
+        buf_append_u32(out, (uint32_t)(value > INT32_MAX ? INT32_MAX : value));
         break;
     case CELL_INT8:
         value = strtoll(text, NULL, 10);

@@ -146,6 +146,8 @@ static const struct table_column config_columns[] = {T("key"), T("value"), T("de
 static const struct table_column version_columns[] = {T("version")};
 static const struct table_column state_columns[] = {T("key"), T("value")};
 
+static const struct table_column memory_columns[] = {T("name"), I("size"), I("used"), I("free"),
+                                                     I("memtotal")};
 static const struct table_column host_columns[] = {T("hostname"), Q("ttl"), T("addrs")};
 static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I("count")};
 
@@ -203,7 +205,8 @@ const struct verb command_verbs[] = {
     SHOW("STATE", show_state, state_columns, "whether everything is active, paused or suspended"),
     NOT_YET_SHOW("PEERS", RIGHT_LOOK, "other processes that cancel requests are passed on to"),
     NOT_YET_SHOW("PEER_POOLS", RIGHT_LOOK, "cancel requests on their way to peers"),
-    NOT_YET_SHOW("MEM", RIGHT_LOOK, "memory by what it is used for"),
+    SHOW("MEM", show_mem, memory_columns,
+         "how many objects of each kind there are, and the bytes that they take"),
     SHOW("DNS_HOSTS", show_dns_hosts, host_columns,
          "host names that were looked up, and for how many seconds the answer counts"),
     SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),

@@ -179,6 +179,7 @@ struct role *pools_role(struct pools *pools, const char *name);         /* makes
 struct pool *pools_get(struct pools *pools, const char *database, const char *user,
                        bool forced_user);
 /* For who looks at them all: the lists only grow, at their end. */
+size_t pools_count_roles(struct pools *pools);
 struct pool *pools_first(struct pools *pools);
 struct database *pools_first_database(struct pools *pools);
 struct pool *pool_next(struct pools *pools, struct pool *pool);

@@ -199,6 +199,14 @@ struct database *database_next(struct pools *pools, struct database *database)
     return next;
 }
 
+size_t pools_count_roles(struct pools *pools)
+{
+    pthread_mutex_lock(&pools->mutex);
+    size_t n = pools->role_by_name.count;
+    pthread_mutex_unlock(&pools->mutex);
+    return n;
+}
+
 void pool_keep_keys(struct pool *pool, const struct scram_keys *keys)
 {
     pthread_mutex_lock(&pool->mutex);
