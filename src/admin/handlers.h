@@ -12,6 +12,8 @@ void show_clients(struct request *request);
 void show_servers(struct request *request);
 void show_sockets(struct request *request);
 void show_active_sockets(struct request *request);
+void show_waiters(struct request *request);
+void show_latency(struct request *request);
 void show_pools(struct request *request);
 void show_lists(struct request *request);
 void show_databases(struct request *request);

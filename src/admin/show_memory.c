@@ -18,6 +18,7 @@ enum kind {
     KIND_USER,
     KIND_POOL,
     KIND_PART,
+    KIND_LATENCY,
     KIND_CLIENT,
     KIND_SERVER,
     KIND_REPLY,
@@ -70,6 +71,7 @@ static void ask(struct worker *worker, struct buf *answer, const void *context)
         count_client(&all, client);
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         all.of[KIND_PART].used++;
+        all.of[KIND_LATENCY].used += part->latency != NULL;
         TAILQ_FOREACH (server, &part->idle, entry)
             count_server(&all, server);
         TAILQ_FOREACH (server, &part->others, entry)
@@ -128,6 +130,7 @@ static void write_all(struct request *request, const struct usages *all)
         [KIND_USER] = {"user", sizeof(struct role)},
         [KIND_POOL] = {"pool", sizeof(struct pool)},
         [KIND_PART] = {"pool_part", sizeof(struct part)},
+        [KIND_LATENCY] = {"latency_histograms", sizeof(struct latency)},
         [KIND_CLIENT] = {"client", sizeof(struct client)},
         [KIND_SERVER] = {"server", sizeof(struct server)},
         [KIND_REPLY] = {"expected_reply", sizeof(struct reply)},

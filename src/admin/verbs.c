@@ -32,6 +32,15 @@ static const struct table_column buffer_columns[] = {
     I("send_pos"),  I("send_remain"), I("pkt_avail"), I("send_avail"),
 };
 
+static const struct table_column waiter_columns[] = {
+    T("database"),         T("user"),      I("id"), I("wait"), I("wait_us"), T("addr"), I("port"),
+    T("application_name"), T("waits_for"),
+};
+
+static const struct table_column latency_columns[] = {
+    T("database"), T("kind"), Q("count"), Q("p50"), Q("p90"), Q("p99"), Q("p99.9"), Q("max"),
+};
+
 static const struct table_column pool_columns[] = {
     T("database"),
     T("user"),
@@ -189,6 +198,8 @@ const struct verb command_verbs[] = {
          "of SHOW SOCKETS, those that are not idle"),
     SHOW("POOLS", show_pools, pool_columns,
          "pools: how many clients and servers do what, and how long the oldest client waits"),
+    SHOW("WAITERS", show_waiters, waiter_columns,
+         "clients that wait for a server, those that wait longest first, and what they wait for"),
     SHOW("DATABASES", show_databases, database_columns,
          "databases: where they are, their limits, and whether they are paused or disabled"),
     SHOW("USERS", show_users, user_columns, "users: their limits and how much of them is used"),
@@ -199,6 +210,8 @@ const struct verb command_verbs[] = {
          "of SHOW STATS, the counters since the start"),
     SHOW("STATS_AVERAGES", show_stats_averages, averages_columns, "of SHOW STATS, the averages"),
     SHOW("TOTALS", show_totals, name_value_columns, "SHOW STATS, added up over all databases"),
+    SHOW("LATENCY", show_latency, latency_columns,
+         "how many microseconds it takes to get a server, to run a query and a transaction"),
     SHOW("CONFIG", show_config, config_columns,
          "settings: value, default, and whether RELOAD and SET can change them"),
     SHOW("VERSION", show_version, version_columns, "the version"),

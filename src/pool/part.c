@@ -270,7 +270,9 @@ static void grant(struct part *part, struct server *server)
     int64_t since_us = waiter->since_us;
     part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
-    part->stats.wait_us += (uint64_t)(clock_now_us() - since_us);
+    uint64_t waited_us = (uint64_t)(clock_now_us() - since_us);
+    part->stats.wait_us += waited_us;
+    histogram_add(&part_latency(part)->wait, waited_us);
     part->worker->events->granted(part->worker, waiter, server);
 }
 
@@ -551,6 +553,12 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     return part;
 }
 
+struct latency *part_new_latency(struct part *part)
+{
+    part->latency = mem_new(sizeof *part->latency);
+    return part->latency;
+}
+
 static void close_idle(struct part *part, const char *reason)
 {
     struct server *server;
@@ -639,6 +647,7 @@ void pool_worker_free_parts(struct pool_worker *worker)
     while ((part = TAILQ_FIRST(&worker->parts)) != NULL) {
         TAILQ_REMOVE(&worker->parts, part, entry);
         part->pool->parts[worker->index] = NULL;
+        mem_free(part->latency);
         mem_free(part);
     }
     settings_unref(worker->settings);

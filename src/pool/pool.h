@@ -22,6 +22,7 @@
 #include "auth/scram.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "conf/settings.h"
 #include "pool/server.h"
 #include "net/loop.h"
@@ -100,6 +101,11 @@ struct part_stats {
     uint64_t client_parses, server_parses, binds, client_logins;
 };
 
+/* How long what took, in microseconds.  Who gets a server at once has not waited, and is not in `wait`. */
+struct latency {
+    struct histogram wait, query, xact;
+};
+
 struct pool_worker;
 
 struct part {
@@ -124,6 +130,7 @@ struct part {
     uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
     struct deadline retry;
     struct part_stats stats;
+    struct latency *latency; /* owned; NULL: nothing was measured yet */
 };
 
 /* What the layer above does when something happens here; all on the worker's thread. */
@@ -199,6 +206,14 @@ void pool_worker_review(struct pool_worker *worker);
 struct part *part_get(struct pool_worker *worker, struct pool *pool);
 /* The database's entry in these settings: its own, or the one for auto-databases, or NULL. */
 const struct conf_database *conf_database_for(const struct settings *settings, const char *name);
+
+struct latency *part_new_latency(struct part *part);
+
+/* Large, and made for the parts that need it: most pools are never asked for anything. */
+static inline struct latency *part_latency(struct part *part)
+{
+    return part->latency != NULL ? part->latency : part_new_latency(part);
+}
 
 /* Has RECONNECT, or a change of the settings, asked for the end of this server? */
 bool part_is_stale(const struct part *part, const struct server *server);

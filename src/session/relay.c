@@ -114,12 +114,18 @@ static void count_time(struct client *client, char txn)
 {
     int64_t now_us = clock_now_us();
     struct part_stats *stats = &client->part->stats;
-    if (client->query_us != 0)
-        stats->query_us += (uint64_t)(now_us - client->query_us);
-    client->query_us = 0;
+    struct latency *latency = part_latency(client->part);
+    if (client->query_us != 0) {
+        uint64_t query_us = (uint64_t)(now_us - client->query_us);
+        stats->query_us += query_us;
+        histogram_add(&latency->query, query_us);
+        client->query_us = 0;
+    }
     if (txn == TXN_IDLE && client->xact_us != 0) {
+        uint64_t xact_us = (uint64_t)(now_us - client->xact_us);
         stats->xacts++;
-        stats->xact_us += (uint64_t)(now_us - client->xact_us);
+        stats->xact_us += xact_us;
+        histogram_add(&latency->xact, xact_us);
         client->xact_us = 0;
     }
 }

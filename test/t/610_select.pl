@@ -51,7 +51,7 @@ is(scalar(split(' ', $columns)), 25, 'all columns, with a condition');
 is(scalar(@rows), 1, '... and one row');
 
 # Every SHOW that has rows, by its own first column.
-for my $what (qw(HELP CLIENTS SERVERS SOCKETS ACTIVE_SOCKETS POOLS DATABASES USERS LISTS STATS STATS_TOTALS STATS_AVERAGES TOTALS MEM CONFIG VERSION STATE)) {
+for my $what (qw(HELP CLIENTS SERVERS SOCKETS ACTIVE_SOCKETS POOLS DATABASES USERS LISTS STATS STATS_TOTALS STATS_AVERAGES TOTALS LATENCY MEM CONFIG VERSION STATE)) {
     my ($all, @whole) = ask("SHOW $what");
     my $first = (split(/ /, $all))[0];
     my ($value) = map { (split(/\|/, $_))[0] } @whole;
