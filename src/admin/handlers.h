@@ -44,6 +44,7 @@ void act_shutdown(struct request *request);
 void act_reconnect(struct request *request);
 void act_wait_close(struct request *request);
 void act_kill(struct request *request);
+void act_kill_server(struct request *request);
 void act_kill_client(struct request *request);
 void act_not_yet(struct request *request); /* known, but not in this version */
 

@@ -65,14 +65,19 @@ static void ready(struct session *session)
     message_ready(&session->output, session->txn);
 }
 
+void session_fail(struct session *session, const struct err *err)
+{
+    response_error(&session->output, "FATAL", err);
+    flush(session);
+    session_close(session, err->message);
+}
+
 /* The protocol is broken, and with it the connection. */
 static void fatal(struct session *session, const char *text)
 {
     struct err err;
     err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "%s", text);
-    response_error(&session->output, "FATAL", &err);
-    flush(session);
-    session_close(session, text);
+    session_fail(session, &err);
 }
 
 /* Of the extended protocol: then everything up to Sync is thrown away. */

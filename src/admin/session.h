@@ -55,6 +55,8 @@ struct session {
 
 void session_open(struct control *control, struct console_seat *seat); /* takes the seat over */
 void session_close(struct session *session, const char *reason);
+void session_fail(struct session *session,
+                  const struct err *err); /* says it as FATAL, and closes */
 
 /* A command at work. */
 struct request {

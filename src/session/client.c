@@ -247,6 +247,13 @@ void client_fail(struct client *client, const struct err *err)
     client_close(client, err->message);
 }
 
+void client_fail_with_server(struct client *client, const struct err *err)
+{
+    if (client->server != NULL)
+        client->server->stream.broken = true; /* whoever abandons it closes it */
+    client_fail(client, err);
+}
+
 bool client_end_after_goodbye(struct client *client)
 {
     const struct replies *replies = &client->server->replies;

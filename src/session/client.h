@@ -89,6 +89,8 @@ void client_open(struct worker *worker, int fd, const struct address *address);
 /* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
 void client_fail(struct client *client, const struct err *err);
 void client_close(struct client *client, const char *reason);
+/* As client_fail(), and the server that it has, if any, is closed with it. */
+void client_fail_with_server(struct client *client, const struct err *err);
 /* Takes the client out of everything; its socket has been closed or given away. */
 void client_detach(struct client *client);
 
