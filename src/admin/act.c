@@ -102,6 +102,18 @@ void act_pause(struct request *request)
         control_wait_paused(control, request);
 }
 
+/* Unlike PAUSE it does not wait, and it does not wait for sessions to end; WAIT_CLOSE waits for it. */
+void act_drain(struct request *request)
+{
+    struct err err;
+    log_info("DRAIN '%s' command issued", request->command.argument);
+    if (!request_find_database(request, &err) ||
+        !control_drain(request->control, request->database, &err))
+        request_fail(request, &err);
+    else
+        request_done(request, "DRAIN");
+}
+
 void act_resume(struct request *request)
 {
     struct err err;

@@ -59,24 +59,37 @@ bool control_is_shutting_down(const struct control *control)
     return atomic_load(&control->proxy->shutdown) != SHUTDOWN_NONE;
 }
 
-static atomic_bool *pause_flag(struct control *control, struct database *database)
+static atomic_int *pause_of(struct control *control, struct database *database)
 {
     return database != NULL ? &database->paused : &control->proxy->pools->paused;
 }
 
-bool control_pause(struct control *control, struct database *database, struct err *err)
+static bool set_pause(struct control *control, struct database *database, enum pause pause,
+                      struct err *err)
 {
+    atomic_int *present = pause_of(control, database);
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (atomic_exchange(pause_flag(control, database), true))
+    if (atomic_load(present) >= (int)pause)
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "already suspended/paused");
+    atomic_store(present, pause);
     for_each_worker(control, worker_post_review);
     return true;
 }
 
+bool control_pause(struct control *control, struct database *database, struct err *err)
+{
+    return set_pause(control, database, PAUSE_WAIT, err);
+}
+
+bool control_drain(struct control *control, struct database *database, struct err *err)
+{
+    return set_pause(control, database, PAUSE_DRAIN, err);
+}
+
 bool control_kill(struct control *control, struct database *database, struct err *err)
 {
-    if (atomic_load(pause_flag(control, database)))
+    if (atomic_load(pause_of(control, database)) != PAUSE_NONE)
         return true;
     return control_pause(control, database, err);
 }
@@ -85,7 +98,7 @@ bool control_resume(struct control *control, struct database *database, struct e
 {
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (!atomic_exchange(pause_flag(control, database), false)) {
+    if (atomic_exchange(pause_of(control, database), PAUSE_NONE) == PAUSE_NONE) {
         if (database != NULL)
             return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database %s is not paused",
                            database->name);
@@ -141,7 +154,7 @@ static void answer_pauses(struct control *control)
     struct request *request, *next;
     for (request = TAILQ_FIRST(&control->pausing); request != NULL; request = next) {
         next = TAILQ_NEXT(request, entry);
-        bool resumed = !atomic_load(pause_flag(control, request->database));
+        bool resumed = atomic_load(pause_of(control, request->database)) == PAUSE_NONE;
         if (!resumed && !request_is_orphan(request) && has_servers(control, request->database))
             continue;
         TAILQ_REMOVE(&control->pausing, request, entry);

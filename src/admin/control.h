@@ -67,6 +67,8 @@ void control_shutdown(struct control *control, enum shutdown_mode mode);
 void control_use(struct control *control, struct settings *settings);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
+/* As control_pause(), but sessions give their servers up; a pause becomes one of these. */
+bool control_drain(struct control *control, struct database *database, struct err *err);
 /* As control_pause(), but it may be paused already. */
 bool control_kill(struct control *control, struct database *database, struct err *err);
 bool control_resume(struct control *control, struct database *database, struct err *err);

@@ -37,6 +37,7 @@ void act_begin(struct request *request);
 void act_end(struct request *request);
 void act_reload(struct request *request);
 void act_pause(struct request *request);
+void act_drain(struct request *request);
 void act_resume(struct request *request);
 void act_disable(struct request *request);
 void act_enable(struct request *request);

@@ -186,7 +186,8 @@ static void write_database(struct request *request, const char *name,
     cell_int(cells, atomic_load(&database->n_servers));
     cell_int(cells, conf_max_db_client_connections(settings, db));
     cell_int(cells, atomic_load(&database->n_clients));
-    cell_int(cells, atomic_load(&database->paused) || atomic_load(&control->proxy->pools->paused));
+    cell_int(cells, atomic_load(&database->paused) != PAUSE_NONE ||
+                        atomic_load(&control->proxy->pools->paused) != PAUSE_NONE);
     cell_int(cells, atomic_load(&database->disabled));
 }
 

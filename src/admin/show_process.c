@@ -38,7 +38,7 @@ static void write_state(struct buf *cells, const char *key, bool yes)
 
 void show_state(struct request *request)
 {
-    bool paused = atomic_load(&request->control->proxy->pools->paused);
+    bool paused = atomic_load(&request->control->proxy->pools->paused) != PAUSE_NONE;
     write_state(&request->table.cells, "active", !paused);
     write_state(&request->table.cells, "paused", paused);
     write_state(&request->table.cells, "suspended", false);

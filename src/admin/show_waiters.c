@@ -27,7 +27,8 @@ struct waiting {
 
 static bool is_paused(const struct pool *pool)
 {
-    return atomic_load(&pool->database->paused) || atomic_load(&pool->pools->paused);
+    return atomic_load(&pool->database->paused) != PAUSE_NONE ||
+           atomic_load(&pool->pools->paused) != PAUSE_NONE;
 }
 
 static const char *what_for(const struct pool *pool, int64_t now_us)

@@ -155,8 +155,9 @@ static void ask_others(struct part *part)
 
 static bool paused(const struct part *part)
 {
-    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) ||
-           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed);
+    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) !=
+               PAUSE_NONE ||
+           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
 }
 
 static bool may_open(const struct part *part)
@@ -316,7 +317,7 @@ unsigned part_epoch(const struct part *part)
 bool part_is_stale(const struct part *part, const struct server *server)
 {
     return server->closing_asked || server->target != part->target ||
-           server->epoch != part_epoch(part);
+           server->epoch != part_epoch(part) || part_is_draining(part);
 }
 
 /* Why this part keeps no free servers at all now; NULL: it does. */

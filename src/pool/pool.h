@@ -34,13 +34,20 @@ struct pools;
 struct server;
 struct welcome;
 
+/* No client gets a server of what is paused, and servers are closed when they become free. */
+enum pause {
+    PAUSE_NONE,
+    PAUSE_WAIT,  /* until their clients have done with them */
+    PAUSE_DRAIN, /* a session gives its server up once it is out of a transaction */
+};
+
 /* What the clients of one name share, whatever their user. */
 struct database {
     struct map_entry entry; /* first: the map finds us by it */
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
     atomic_int n_servers;   /* in being, in all its pools */
-    atomic_bool paused;
+    atomic_int paused;      /* enum pause */
     atomic_bool disabled;
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
@@ -172,7 +179,7 @@ struct pools {
     struct scram_cache *scram_cache;
     struct statement_table *statements;
     struct params_table *params;
-    atomic_bool paused;       /* all databases */
+    atomic_int paused;        /* all databases: enum pause */
     atomic_uint epoch;        /* counts RECONNECTs of all databases */
     _Atomic uint64_t last_id; /* of clients and servers, together */
 };
@@ -215,7 +222,15 @@ static inline struct latency *part_latency(struct part *part)
     return part->latency != NULL ? part->latency : part_new_latency(part);
 }
 
-/* Has RECONNECT, or a change of the settings, asked for the end of this server? */
+/* Are servers taken from sessions that could go on with another one? */
+static inline bool part_is_draining(const struct part *part)
+{
+    const struct pool *pool = part->pool;
+    return atomic_load_explicit(&pool->database->paused, memory_order_relaxed) == PAUSE_DRAIN ||
+           atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) == PAUSE_DRAIN;
+}
+
+/* Has RECONNECT, DRAIN, or a change of the settings, asked for the end of this server? */
 bool part_is_stale(const struct part *part, const struct server *server);
 unsigned part_epoch(const struct part *part);
 

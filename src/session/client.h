@@ -123,6 +123,8 @@ extern const struct pool_events client_pool_events;
 void forward_read(struct client *client);
 /* relay.c: reads from the server and passes on to its client. */
 void relay_read(struct server *server);
+/* A drain has begun: ends the lease if nothing is under way. */
+void relay_review(struct client *client);
 /* What the reply queue tells us; the context is the client. */
 extern const struct replies_events client_replies;
 

@@ -154,10 +154,16 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
     return STEP_NO_LOGIN;
 }
 
+/* A session keeps its server unless the database is being drained. */
+static bool lease_ends_with_transaction(const struct client *client)
+{
+    return client->part->mode != POOL_SESSION || part_is_draining(client->part);
+}
+
 /* Is the client's transaction over, and everything answered? */
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
-    return client->part->mode != POOL_SESSION && server->txn == TXN_IDLE &&
+    return lease_ends_with_transaction(client) && server->txn == TXN_IDLE &&
            replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
            server->remain == 0;
 }
@@ -328,6 +334,14 @@ static bool turn(struct server *server, struct client *client)
         return true;
     }
     return false;
+}
+
+void relay_review(struct client *client)
+{
+    const struct server *server = client->server;
+    if (client->state == CLIENT_ACTIVE && server->stash.len == 0 &&
+        stream_pending(&server->stream) == 0 && lease_is_over(server, client))
+        client_give_back(client);
 }
 
 void relay_read(struct server *server)

@@ -81,6 +81,16 @@ static void post(struct worker *worker, void (*deliver)(struct mail *, struct lo
     loop_post(worker->loop, &mail->mail);
 }
 
+static void review_leases(struct worker *worker)
+{
+    struct client *client, *next;
+    for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        if (client->part != NULL && part_is_draining(client->part))
+            relay_review(client);
+    }
+}
+
 /* Clients of databases that are no more, and those that will get no server any more. */
 static void dismiss_clients(struct worker *worker)
 {
@@ -124,6 +134,7 @@ static void deliver_review(struct mail *mail, struct loop *loop)
     if (atomic_load(&worker->proxy->shutdown) == SHUTDOWN_WAIT_FOR_SERVERS)
         worker->pool.stopping = true;
     pool_worker_review(&worker->pool);
+    review_leases(worker);
     dismiss_clients(worker);
 }
 
