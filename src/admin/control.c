@@ -17,7 +17,7 @@
 
 enum { POLL_EVERY_US = 10000 };
 
-static void for_each_worker(struct control *control, void (*post)(struct worker *worker))
+void control_for_each_worker(struct control *control, void (*post)(struct worker *worker))
 {
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         post(control->proxy->workers[i]);
@@ -70,10 +70,10 @@ static bool set_pause(struct control *control, struct database *database, enum p
     atomic_int *present = pause_of(control, database);
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (atomic_load(present) >= (int)pause)
+    if (control->suspension.on || atomic_load(present) >= (int)pause)
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "already suspended/paused");
     atomic_store(present, pause);
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, worker_post_review);
     return true;
 }
 
@@ -98,13 +98,14 @@ bool control_resume(struct control *control, struct database *database, struct e
 {
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (atomic_exchange(pause_of(control, database), PAUSE_NONE) == PAUSE_NONE) {
+    bool ended = database == NULL && control_end_suspension(control);
+    if (atomic_exchange(pause_of(control, database), PAUSE_NONE) == PAUSE_NONE && !ended) {
         if (database != NULL)
             return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database %s is not paused",
                            database->name);
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is not paused/suspended");
     }
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, worker_post_review);
     return true;
 }
 
@@ -116,12 +117,21 @@ void control_reconnect(struct control *control, struct database *database)
         if (database == NULL || pool->database == database)
             welcome_replace(pool, NULL);
     }
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, worker_post_review);
 }
 
 void control_disable(struct control *control, struct database *database, bool disabled)
 {
     atomic_store(&database->disabled, disabled);
+}
+
+bool control_is_paused(struct control *control)
+{
+    struct pools *pools = control->proxy->pools;
+    struct database *database = pools_first_database(pools);
+    while (database != NULL && atomic_load(&database->paused) == PAUSE_NONE)
+        database = database_next(pools, database);
+    return database != NULL || atomic_load(&pools->paused) != PAUSE_NONE;
 }
 
 static bool has_servers(struct control *control, struct database *database)
@@ -176,16 +186,16 @@ void control_wait_paused(struct control *control, struct request *request)
 
 void control_ask_again(struct control *control, struct request *request)
 {
-    TAILQ_INSERT_TAIL(&control->closing, request, entry);
+    TAILQ_INSERT_TAIL(&control->asking, request, entry);
     poll_again(control);
 }
 
 static void ask_again(struct control *control)
 {
     struct request *request;
-    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
-        TAILQ_REMOVE(&control->closing, request, entry);
-        wait_close_ask(request);
+    while ((request = TAILQ_FIRST(&control->asking)) != NULL) {
+        TAILQ_REMOVE(&control->asking, request, entry);
+        request->again(request);
     }
 }
 
@@ -241,10 +251,11 @@ void control_shutdown(struct control *control, enum shutdown_mode mode)
         stop(control);
         return;
     }
+    control_end_suspension(control);
     atomic_store(&control->proxy->shutdown, mode);
     control->draining = true;
-    for_each_worker(control, close_tcp);
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, close_tcp);
+    control_for_each_worker(control, worker_post_review);
     poll_again(control);
 }
 
@@ -332,7 +343,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     control->poll.expired = on_poll;
     TAILQ_INIT(&control->sessions);
     TAILQ_INIT(&control->pausing);
-    TAILQ_INIT(&control->closing);
+    TAILQ_INIT(&control->asking);
     for (int i = 0; i < CONTROL_SIGNALS; i++) {
         control->signals[i] = evsignal_new(control->loop->base, numbers[i], on_signal, control);
         event_add(control->signals[i], NULL);
@@ -363,9 +374,9 @@ void control_free(struct control *control)
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
     struct request *request;
-    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
-        TAILQ_REMOVE(&control->closing, request, entry);
-        request_done(request, "WAIT_CLOSE");
+    while ((request = TAILQ_FIRST(&control->asking)) != NULL) {
+        TAILQ_REMOVE(&control->asking, request, entry);
+        request_done(request, request->command.verb->tag);
     }
     stats_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)

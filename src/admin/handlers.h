@@ -41,6 +41,7 @@ void act_drain(struct request *request);
 void act_resume(struct request *request);
 void act_disable(struct request *request);
 void act_enable(struct request *request);
+void act_suspend(struct request *request);
 void act_shutdown(struct request *request);
 void act_reconnect(struct request *request);
 void act_wait_close(struct request *request);

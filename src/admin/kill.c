@@ -13,17 +13,6 @@
 #include "session/client.h"
 #include "session/console.h"
 
-static int sum(const struct buf *answers, size_t n_answers)
-{
-    int total = 0;
-    for (size_t i = 0; i < n_answers; i++) {
-        int count;
-        memcpy(&count, answers[i].data, sizeof count);
-        total += count;
-    }
-    return total;
-}
-
 static bool concerns(const struct request *request, const struct part *part)
 {
     return request->database == NULL || part->pool->database == request->database;
@@ -50,13 +39,13 @@ static void end_count(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
     struct control *control = request->control;
-    if (sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
+    if (survey_sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
         request_done(request, "WAIT_CLOSE");
     else
         control_ask_again(control, request);
 }
 
-void wait_close_ask(struct request *request)
+static void ask_stale(struct request *request)
 {
     survey_start(request->control->proxy, request->control->loop, count_stale, end_count, request);
 }
@@ -66,8 +55,10 @@ void act_wait_close(struct request *request)
     struct err err;
     if (!request_find_database(request, &err))
         request_fail(request, &err);
-    else
-        wait_close_ask(request);
+    else {
+        request->again = ask_stale;
+        ask_stale(request);
+    }
 }
 
 /* ---- KILL ---- */
@@ -156,7 +147,7 @@ static void kill_client(struct worker *worker, struct buf *answer, const void *c
 
 static void end_kill_client(void *context, struct buf *answers, size_t n_answers)
 {
-    answer_for_one(context, "client", sum(answers, n_answers));
+    answer_for_one(context, "client", survey_sum(answers, n_answers));
 }
 
 static struct session *find_session(const struct control *control, uint64_t id)
@@ -221,7 +212,7 @@ static void kill_server(struct worker *worker, struct buf *answer, const void *c
 
 static void end_kill_server(void *context, struct buf *answers, size_t n_answers)
 {
-    answer_for_one(context, "server", sum(answers, n_answers));
+    answer_for_one(context, "server", survey_sum(answers, n_answers));
 }
 
 void act_kill_server(struct request *request)

@@ -580,6 +580,7 @@ void session_close(struct session *session, const char *reason)
     stream_close(&session->stream);
     TAILQ_REMOVE(&control->sessions, session, entry);
     control->n_sessions--;
+    control_session_gone(control, session);
     session->mail.deliver = deliver_free;
     loop_later(control->loop, &session->mail);
 }

@@ -67,8 +67,9 @@ struct request {
 
     struct portal *portal; /* borrowed: whose execution it is; NULL: of the simple protocol */
 
-    TAILQ_ENTRY(request) entry; /* of PAUSE, in control->pausing */
-    struct database *database;  /* of PAUSE; NULL: all */
+    TAILQ_ENTRY(request) entry;             /* in control->pausing or control->asking */
+    struct database *database;              /* of PAUSE; NULL: all */
+    void (*again)(struct request *request); /* in control->asking: asks the workers again */
 };
 
 /* Both end the request. */

@@ -39,9 +39,10 @@ static void write_state(struct buf *cells, const char *key, bool yes)
 void show_state(struct request *request)
 {
     bool paused = atomic_load(&request->control->proxy->pools->paused) != PAUSE_NONE;
-    write_state(&request->table.cells, "active", !paused);
+    bool suspended = request->control->suspension.on;
+    write_state(&request->table.cells, "active", !paused && !suspended);
     write_state(&request->table.cells, "paused", paused);
-    write_state(&request->table.cells, "suspended", false);
+    write_state(&request->table.cells, "suspended", suspended);
     request_done(request, "SHOW");
 }
 

@@ -236,7 +236,7 @@ const struct verb command_verbs[] = {
     ACT("DRAIN", ARGUMENT_MAY, "[database]", act_drain,
         "as PAUSE, but sessions too give their servers up between transactions, and it answers at "
         "once; WAIT_CLOSE waits for the last"),
-    ACT("RESUME", ARGUMENT_MAY, "[database]", act_resume, "ends PAUSE, DRAIN and KILL"),
+    ACT("RESUME", ARGUMENT_MAY, "[database]", act_resume, "ends PAUSE, DRAIN, KILL and SUSPEND"),
     ACT("DISABLE", ARGUMENT_MUST, "database", act_disable, "lets no new client in"),
     ACT("ENABLE", ARGUMENT_MUST, "database", act_enable, "ends DISABLE"),
     ACT("RECONNECT", ARGUMENT_MAY, "[database]", act_reconnect,
@@ -249,7 +249,9 @@ const struct verb command_verbs[] = {
         "closes one client, by its id in SHOW CLIENTS"),
     ACT("KILL_SERVER", ARGUMENT_MUST, "id", act_kill_server,
         "closes one server, by its id in SHOW SERVERS, and the client that has it"),
-    ACT("SUSPEND", ARGUMENT_NONE, "", act_not_yet, "not in this version"),
+    ACT("SUSPEND", ARGUMENT_NONE, "", act_suspend,
+        "stops all traffic between two messages, and lets nobody in; ends with RESUME, or when its "
+        "admin leaves"),
     ACT("SHUTDOWN", ARGUMENT_MAY, "[WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]", act_shutdown,
         "ends howdah: at once, or when no server is in use, or when no client is left"),
     FREE("BEGIN", act_begin),

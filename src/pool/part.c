@@ -62,7 +62,8 @@ static int longest_elsewhere(const struct part *part, int64_t *since_us)
     struct pool *pool = part->pool;
     int found = -1;
     *since_us = 0;
-    if (alone(part) || atomic_load(&pool->waiting_workers) <= (part->published ? 1 : 0))
+    if (alone(part) || part->worker->suspended ||
+        atomic_load(&pool->waiting_workers) <= (part->published ? 1 : 0))
         return -1;
     for (unsigned i = 0; i < pool->pools->n_workers; i++) {
         int64_t oldest = i != part->worker->index ? atomic_load(&pool->slots[i].oldest_us) : 0;
@@ -162,7 +163,7 @@ static bool paused(const struct part *part)
 
 static bool may_open(const struct part *part)
 {
-    return part->db != NULL && !part->worker->stopping && !paused(part);
+    return part->db != NULL && !part->worker->stopping && !part->worker->suspended && !paused(part);
 }
 
 /* After a failure one attempt at a time shows whether the server is back. */
@@ -294,7 +295,7 @@ static void give_idle_away(struct part *part, unsigned to)
 {
     struct pool *pool = part->pool;
     struct server *server = TAILQ_LAST(&part->idle, server_list);
-    if (server == NULL || atomic_load(&pool->slots[to].oldest_us) == 0)
+    if (server == NULL || part->worker->suspended || atomic_load(&pool->slots[to].oldest_us) == 0)
         return;
     unlink_server(part, server);
     server_hand_over(server, pool->parts[to]);
@@ -612,8 +613,10 @@ static void on_upkeep(struct deadline *deadline, struct loop *loop)
     struct pool_worker *worker = CONTAINER_OF(deadline, struct pool_worker, upkeep);
     int64_t now_us = clock_now_us();
     struct part *part;
-    TAILQ_FOREACH (part, &worker->parts, entry)
-        upkeep_part(part, now_us);
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        if (!worker->suspended)
+            upkeep_part(part, now_us);
+    }
     deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
 }
 

@@ -161,6 +161,7 @@ struct pool_worker {
     TAILQ_HEAD(cancel_list, cancel) cancels; /* cancel requests on their way */
     struct deadline upkeep; /* closes servers that have been idle, or in being, for too long */
     bool stopping;          /* no new servers; those that become free are closed */
+    bool suspended;         /* nothing is read, opened, handed over or closed for its age */
 };
 
 struct resolver;

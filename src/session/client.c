@@ -132,8 +132,13 @@ static void expire_active(struct client *client, struct err *err)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
+    enum { AFTER_SUSPEND_US = 1000000 };
     struct client *client = CONTAINER_OF(deadline, struct client, deadline);
     struct err err = ERR_NONE;
+    if (client->worker->pool.suspended) { /* what it waits for may be there already, unread */
+        deadline_set(loop, deadline, deadline->class, clock_now_us() + AFTER_SUSPEND_US);
+        return;
+    }
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
         err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");

@@ -7,6 +7,7 @@
 #include "pool/server.h"
 #include "session/client.h"
 #include "session/listen.h"
+#include "session/suspend.h"
 
 /* Does anybody's query or transaction have a time limit? */
 static bool any_query_timeouts(const struct settings *settings)
@@ -141,6 +142,17 @@ static void deliver_review(struct mail *mail, struct loop *loop)
 void worker_post_review(struct worker *worker)
 {
     post(worker, deliver_review, NULL, false);
+}
+
+static void deliver_resume(struct mail *mail, struct loop *loop)
+{
+    suspend_end(((struct worker_mail *)mail)->worker);
+    mem_free(mail);
+}
+
+void worker_post_resume(struct worker *worker)
+{
+    post(worker, deliver_resume, NULL, false);
 }
 
 static void deliver_close_listeners(struct mail *mail, struct loop *loop)

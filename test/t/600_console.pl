@@ -196,7 +196,6 @@ if (!$pgbouncer) {
     is(tag('COMMIT'), 'COMMIT', '... and does nothing');
     like(tag("SHOW $_"), qr/^ERROR 0A000 .*not supported yet/, "SHOW $_ says that it is not built yet")
       for qw(FDS PEERS PEER_POOLS);
-    like(tag('SUSPEND'), qr/^ERROR 0A000 /, '... as does SUSPEND');
 }
 is(tag('SHOW VERSION'), 'SHOW', 'the session goes on after errors');
 
