@@ -13,6 +13,7 @@
 #include "conf/settings.h"
 #include "net/resolve.h"
 #include "pool/welcome.h"
+#include "session/cancel.h"
 #include "session/console.h"
 
 enum { POLL_EVERY_US = 10000 };
@@ -150,13 +151,10 @@ static bool has_servers(struct control *control, struct database *database)
 /* The tag promises that no server is left; who resumes takes that from whoever still waits. */
 static void end_pause(struct request *request, bool resumed)
 {
-    struct err err;
-    if (!resumed) {
+    if (resumed)
+        request_fail_ended(request, "the pause was ended by RESUME");
+    else
         request_done(request, "PAUSE");
-        return;
-    }
-    err_set(&err, SQLSTATE_QUERY_CANCELED, "the pause was ended by RESUME");
-    request_fail(request, &err);
 }
 
 static void answer_pauses(struct control *control)
@@ -178,8 +176,15 @@ static void poll_again(struct control *control)
         deadline_set(control->loop, &control->poll, DEADLINE_OTHER, clock_now_us() + POLL_EVERY_US);
 }
 
+static void cancel_pause(struct request *request)
+{
+    struct err ignored; /* somebody else was quicker */
+    control_resume(request->control, request->database, &ignored);
+}
+
 void control_wait_paused(struct control *control, struct request *request)
 {
+    request->cancel = cancel_pause;
     TAILQ_INSERT_TAIL(&control->pausing, request, entry);
     poll_again(control);
 }
@@ -332,6 +337,32 @@ static void seat_console(void *context, struct console_seat *seat)
     loop_post(control->loop, &seat->mail);
 }
 
+static void deliver_cancel(struct mail *mail, struct loop *loop)
+{
+    struct cancel_request *request = (struct cancel_request *)mail;
+    struct control *control = request->proxy->console_context;
+    struct session *session, *found = NULL;
+    if (control->ended) { /* whoever waited for it is gone */
+        mem_free(request);
+        return;
+    }
+    TAILQ_FOREACH (session, &control->sessions, entry) {
+        if (cancel_is_key(request, session->key))
+            found = session;
+    }
+    if (found != NULL)
+        session_cancel(found);
+    cancel_finish(request);
+}
+
+/* On a worker's thread. */
+static void cancel_console(void *context, struct cancel_request *request)
+{
+    struct control *control = context;
+    request->mail.deliver = deliver_cancel;
+    loop_post(control->loop, &request->mail);
+}
+
 struct control *control_new(struct proxy *proxy, struct settings *settings)
 {
     static const int numbers[CONTROL_SIGNALS] = {SIGHUP,  SIGINT,  SIGTERM,
@@ -350,6 +381,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     }
     proxy->console_context = control;
     proxy->seat_console = seat_console;
+    proxy->cancel_console = cancel_console;
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
     return control;

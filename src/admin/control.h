@@ -23,6 +23,7 @@
 
 #include "admin/stats.h"
 #include "net/loop.h"
+#include "session/suspend.h"
 #include "session/worker.h"
 
 struct database;
@@ -39,8 +40,8 @@ struct suspension {
     struct request *request; /* borrowed: the SUSPEND that has not been answered yet, or NULL */
     struct session *by;      /* borrowed: when it leaves, the suspension ends */
     int64_t drop_at_us;      /* suspend_timeout is over then; 0: never */
-    bool drop;               /* it is: read by the workers while they are asked */
-    int quiet;               /* how often in sequence the workers had nothing under way */
+    enum suspend_phase phase;
+    int quiet; /* how often in sequence the workers had nothing under way */
 };
 
 TAILQ_HEAD(session_list, session);

@@ -39,7 +39,9 @@ static void end_count(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
     struct control *control = request->control;
-    if (survey_sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
+    if (request->canceled)
+        request_fail_ended(request, "");
+    else if (survey_sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
         request_done(request, "WAIT_CLOSE");
     else
         control_ask_again(control, request);

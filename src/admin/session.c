@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "admin/control.h"
 #include "admin/portals.h"
@@ -170,6 +169,24 @@ void request_fail(struct request *request, const struct err *err)
     free_request(request);
     if (session != NULL)
         session_work(session);
+}
+
+void request_fail_ended(struct request *request, const char *why)
+{
+    struct err err;
+    err_set(&err, SQLSTATE_QUERY_CANCELED, "%s",
+            request->canceled ? "canceling statement due to user request" : why);
+    request_fail(request, &err);
+}
+
+void session_cancel(struct session *session)
+{
+    struct request *request = session->request;
+    if (request == NULL)
+        return; /* what it was for has been answered */
+    request->canceled = true;
+    if (request->cancel != NULL)
+        request->cancel(request);
 }
 
 void request_notice(struct request *request, const char *message, const char *detail)
@@ -514,14 +531,10 @@ static void welcome(struct session *session)
         {"integer_datetimes", "on"},
     };
     struct buf *out = &session->output;
-    uint8_t key[8] = {0};
     message_auth_ok(out);
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
         message_parameter_status(out, parameters[i][0], parameters[i][1]);
-    if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
-        memset(key, 0, sizeof key);
-    key[0] &= 0x7f; /* the process id, positive as drivers expect */
-    message_key_data(out, key);
+    message_key_data(out, session->key);
     ready(session);
 }
 
@@ -535,6 +548,7 @@ void session_open(struct control *control, struct console_seat *seat)
     session->user = seat->user;
     session->admin = seat->admin;
     session->id = seat->id;
+    memcpy(session->key, seat->key, sizeof session->key);
     session->connected_us = session->requested_us = seat->connected_us;
     session->input = seat->input;
     int fd = seat->fd;

@@ -19,7 +19,7 @@ enum { QUIET_ROUNDS = 2 };
 static void step(struct worker *worker, struct buf *answer, const void *context)
 {
     const struct request *request = context;
-    int left = suspend_step(worker, request->control->suspension.drop);
+    int left = suspend_step(worker, request->phase);
     buf_append(answer, &left, sizeof left);
 }
 
@@ -30,11 +30,16 @@ static void answer(struct request *request)
     request_done(request, "SUSPEND");
 }
 
-static void was_resumed(struct request *request)
+/* Once all are at rest nobody may come in any more; who came just before comes to rest then. */
+static void choose_phase(struct suspension *suspension, int left)
 {
-    struct err err;
-    err_set(&err, SQLSTATE_QUERY_CANCELED, "the suspension was ended by RESUME");
-    request_fail(request, &err);
+    bool late = suspension->drop_at_us != 0 && clock_now_us() >= suspension->drop_at_us;
+    bool closed = suspension->phase == SUSPEND_CLOSE;
+    suspension->quiet = left == 0 && closed ? suspension->quiet + 1 : 0;
+    if (left == 0)
+        suspension->phase = SUSPEND_CLOSE;
+    else if (late)
+        suspension->phase = SUSPEND_DROP;
 }
 
 static void end_step(void *context, struct buf *answers, size_t n_answers)
@@ -43,11 +48,10 @@ static void end_step(void *context, struct buf *answers, size_t n_answers)
     struct suspension *suspension = &request->control->suspension;
     int left = survey_sum(answers, n_answers);
     if (suspension->request != request) {
-        was_resumed(request);
+        request_fail_ended(request, "the suspension was ended by RESUME");
         return;
     }
-    suspension->quiet = left == 0 ? suspension->quiet + 1 : 0;
-    suspension->drop = suspension->drop_at_us != 0 && clock_now_us() >= suspension->drop_at_us;
+    choose_phase(suspension, left);
     if (suspension->quiet >= QUIET_ROUNDS || request->control->ended)
         answer(request);
     else
@@ -58,9 +62,11 @@ static void ask(struct request *request)
 {
     struct control *control = request->control;
     if (control->suspension.request != request)
-        was_resumed(request);
-    else
+        request_fail_ended(request, "the suspension was ended by RESUME");
+    else {
+        request->phase = control->suspension.phase; /* that may change while the workers look */
         survey_start(control->proxy, control->loop, step, end_step, request);
+    }
 }
 
 static bool may_suspend(struct control *control, struct err *err)
@@ -70,6 +76,12 @@ static bool may_suspend(struct control *control, struct err *err)
     if (control->suspension.on || control_is_paused(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "already suspended/paused");
     return true;
+}
+
+static void cancel_suspend(struct request *request)
+{
+    if (request->control->suspension.request == request)
+        control_end_suspension(request->control);
 }
 
 void act_suspend(struct request *request)
@@ -88,6 +100,7 @@ void act_suspend(struct request *request)
                             .by = request->session,
                             .drop_at_us = timeout_us > 0 ? clock_now_us() + timeout_us : 0};
     request->again = ask;
+    request->cancel = cancel_suspend;
     ask(request);
 }
 

@@ -131,3 +131,11 @@ int socket_unread(int fd)
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : 0;
 }
+
+bool socket_peer_is_us(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && len == sizeof peer &&
+           peer.uid == geteuid();
+}

@@ -13,16 +13,7 @@
 #include "session/client.h"
 #include "session/worker.h"
 
-enum { KEY_LEN = 8 };
-
-/* On its round through the workers, and back. */
-struct request {
-    struct mail mail; /* first: the loops find us by it */
-    struct proxy *proxy;
-    unsigned origin, at; /* indices of workers */
-    uint64_t client_id;  /* who asked */
-    uint8_t key[KEY_LEN];
-};
+enum { KEY_LEN = CANCEL_KEY_LEN };
 
 static uint64_t hash_of(const uint8_t *key)
 {
@@ -37,25 +28,35 @@ static bool same_key(const struct map_entry *entry, const void *key)
     return CRYPTO_memcmp(client->key, key, KEY_LEN) == 0;
 }
 
+void cancel_draw_key(uint8_t key[KEY_LEN])
+{
+    if (RAND_bytes(key, KEY_LEN) != 1)
+        abort();
+    key[0] &= 0x7f; /* the process id, positive as drivers expect */
+}
+
+bool cancel_is_key(const struct cancel_request *request, const uint8_t key[KEY_LEN])
+{
+    return CRYPTO_memcmp(request->key, key, KEY_LEN) == 0;
+}
+
 void cancel_new_key(struct client *client)
 {
     struct map *by_key = &client->worker->by_key;
     if (client->by_key.hash != 0)
         map_remove(by_key, &client->by_key);
     do {
-        if (RAND_bytes(client->key, KEY_LEN) != 1)
-            abort();
-        client->key[0] &= 0x7f; /* the process id, positive as drivers expect */
+        cancel_draw_key(client->key);
         client->by_key.hash = hash_of(client->key);
     } while (map_find(by_key, client->by_key.hash, same_key, client->key) != NULL);
     map_add(by_key, &client->by_key);
 }
 
-static void send_on(struct request *request);
+static void send_on(struct cancel_request *request);
 
 static void deliver_back(struct mail *mail, struct loop *loop)
 {
-    struct request *request = (struct request *)mail;
+    struct cancel_request *request = (struct cancel_request *)mail;
     struct client *client;
     TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
         if (client->id == request->client_id) {
@@ -66,7 +67,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
     mem_free(request);
 }
 
-static void finish(struct request *request)
+void cancel_finish(struct cancel_request *request)
 {
     request->mail.deliver = deliver_back;
     loop_post(request->proxy->workers[request->origin]->loop, &request->mail);
@@ -82,7 +83,7 @@ static void cancel_waiting(struct client *client)
 
 static void deliver(struct mail *mail, struct loop *loop)
 {
-    struct request *request = (struct request *)mail;
+    struct cancel_request *request = (struct cancel_request *)mail;
     struct worker *worker = request->proxy->workers[request->at];
     struct map_entry *entry =
         map_find(&worker->by_key, hash_of(request->key), same_key, request->key);
@@ -100,14 +101,14 @@ static void deliver(struct mail *mail, struct loop *loop)
     }
     if (client->state == CLIENT_WAITING)
         cancel_waiting(client);
-    finish(request);
+    cancel_finish(request);
 }
 
-static void send_on(struct request *request)
+static void send_on(struct cancel_request *request)
 {
     if (request->at == request->proxy->n_workers) {
-        finish(request); /* nobody has this key: not even that is told */
-        return;
+        request->proxy->cancel_console(request->proxy->console_context, request);
+        return; /* if nobody has this key, not even that is told */
     }
     request->mail.deliver = deliver;
     loop_post(request->proxy->workers[request->at]->loop, &request->mail);
@@ -120,7 +121,7 @@ void cancel_request(struct client *client, struct slice key)
         client_close(client, NULL);
         return;
     }
-    struct request *request = mem_new(sizeof *request);
+    struct cancel_request *request = mem_new(sizeof *request);
     request->proxy = client->worker->proxy;
     request->origin = client->worker->pool.index;
     request->client_id = client->id;

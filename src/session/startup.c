@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/reader.h"
 #include "conf/value.h"
+#include "net/socket.h"
 #include "pool/canon.h"
 #include "pool/params.h"
 #include "pool/server.h"
@@ -240,12 +241,16 @@ static bool enter_database(struct client *client, struct err *err)
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
-    if (!count_take(&role->n_clients, conf_max_user_client_connections(
-                                          settings, conf_find_user(settings, client->user))))
+    bool admin = conf_list_has(settings->admin_users, client->user, strlen(client->user));
+    int user_limit =
+        admin ? 0
+              : conf_max_user_client_connections(settings, conf_find_user(settings, client->user));
+    int db_limit = admin ? 0 : conf_max_db_client_connections(settings, db);
+    if (!count_take(&role->n_clients, user_limit))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_user_client_connections)");
     client->role = role;
-    if (!count_take(&database->n_clients, conf_max_db_client_connections(settings, db)))
+    if (!count_take(&database->n_clients, db_limit))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");
     struct pool *pool =
@@ -330,12 +335,23 @@ static enum client_auth_method method_of(const struct settings *settings)
     }
 }
 
+/* Who runs howdah may command it, as the user "pgbouncer" of its unix socket. */
+static bool is_own_admin(const struct client *client)
+{
+    return console_is_name(client->login->database) && console_is_name(client->user) &&
+           address_is_unix(&client->address) && socket_peer_is_us(client->stream.fd);
+}
+
 static void begin_auth(struct client *client)
 {
     const struct settings *settings = settings_of(client);
     struct client_login *login = client->login;
     struct buf out = BUF_NONE;
     struct err err;
+    if (is_own_admin(client)) {
+        console_take_seat(client, true);
+        return;
+    }
     if (settings->auth_type == AUTH_ANY) {
         step(client, AUTH_OK, &out, &err);
         return;

@@ -34,13 +34,20 @@ static bool settle(struct stream *stream, struct loop *loop, uint32_t remain,
     return false;
 }
 
-static bool settle_client(struct client *client)
+/* Of a login the worker keeps what it has read, and goes on later. */
+static bool settle_login(struct client *client, enum suspend_phase phase)
 {
     static const struct buf nothing = BUF_NONE;
-    /* Of a login the worker keeps what it has read, and goes on later. */
-    bool in_session = client->state >= CLIENT_IDLE && client->state <= CLIENT_REFUSING;
-    return settle(&client->stream, client->worker->loop, in_session ? client->remain : 0,
-                  in_session ? &client->stash : &nothing);
+    if (phase != SUSPEND_CLOSE)
+        return true;
+    return settle(&client->stream, client->worker->loop, 0, &nothing);
+}
+
+static bool settle_client(struct client *client, enum suspend_phase phase)
+{
+    if (client->state < CLIENT_IDLE || client->state > CLIENT_REFUSING)
+        return settle_login(client, phase);
+    return settle(&client->stream, client->worker->loop, client->remain, &client->stash);
 }
 
 /* What is under way between us and a server comes to its end first; so do the replies that a message
@@ -70,13 +77,13 @@ static bool settle_server(struct server *server)
 
 /* ---- all of them ---- */
 
-static int settle_clients(struct worker *worker, const struct err *drop)
+static int settle_clients(struct worker *worker, enum suspend_phase phase, const struct err *drop)
 {
     struct client *client, *next;
     int left = 0;
     for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
         next = TAILQ_NEXT(client, entry);
-        if (settle_client(client))
+        if (settle_client(client, phase))
             continue;
         if (drop != NULL)
             client_fail_with_server(client, drop);
@@ -110,15 +117,16 @@ static int settle_servers(struct server_list *list, const struct err *drop)
     return left;
 }
 
-int suspend_step(struct worker *worker, bool drop)
+int suspend_step(struct worker *worker, enum suspend_phase phase)
 {
     struct err timeout = ERR_NONE;
-    const struct err *reason = drop ? &timeout : NULL;
+    const struct err *reason = phase == SUSPEND_DROP ? &timeout : NULL;
     struct part *part;
     err_set(&timeout, SQLSTATE_ADMIN_SHUTDOWN, "suspend_timeout");
     worker->pool.suspended = true;
-    listen_hold(worker, true);
-    int left = settle_clients(worker, reason);
+    if (phase == SUSPEND_CLOSE)
+        listen_hold(worker, true);
+    int left = settle_clients(worker, phase, reason);
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         left += settle_servers(&part->idle, reason);
         left += settle_servers(&part->others, reason);

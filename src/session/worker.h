@@ -17,6 +17,7 @@
 #include "net/batch.h"
 #include "pool/pool.h"
 
+struct cancel_request;
 struct client;
 struct console_seat;
 struct listener;
@@ -37,6 +38,8 @@ struct proxy {
     atomic_int shutdown;  /* enum shutdown_mode */
     /* Takes over a client that wants the admin console; called on a worker's thread. */
     void (*seat_console)(void *context, struct console_seat *seat);
+    /* A cancel request with the key of no client; cancel_finish() ends it. */
+    void (*cancel_console)(void *context, struct cancel_request *request);
     void *console_context;
 };
 
