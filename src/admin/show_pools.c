@@ -11,14 +11,22 @@
 #include "base/mem.h"
 #include "conf/settings.h"
 #include "net/resolve.h"
+#include "pool/cancel.h"
 #include "pool/server.h"
 #include "session/client.h"
+
+/* PgBouncer's order: by name, the console's among them. */
+static void end_sorted(struct request *request)
+{
+    cells_sort(&request->table.cells, request->command.verb->n_columns);
+    request_done(request, "SHOW");
+}
 
 /* What a worker says of its part of a pool. */
 struct pool_row {
     const struct pool *pool;
     enum pool_mode mode;
-    int cl_active, cl_waiting, cl_cancel;
+    int cl_active, cl_waiting, cl_active_cancel, cl_waiting_cancel;
     int sv_active, sv_active_cancel, sv_being_canceled, sv_idle, sv_tested, sv_login;
     int64_t max_wait_us;
 };
@@ -41,7 +49,6 @@ static void count_servers(const struct part *part, struct pool_row *row)
             break;
         default:
             row->sv_active++;
-            row->sv_active_cancel += server->cancels > 0;
             break;
         }
     }
@@ -54,10 +61,14 @@ static void ask_pools(struct worker *worker, struct buf *answer, const void *con
     int64_t now_us = clock_now_us();
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         const struct waiter *oldest = TAILQ_FIRST(&part->waiters);
+        struct cancel_counts cancels = cancel_count(part);
         struct pool_row row = {.pool = part->pool,
                                .mode = part->mode,
                                .cl_active = part->n_clients - part->n_waiting,
                                .cl_waiting = part->n_waiting,
+                               .cl_active_cancel = cancels.sent,
+                               .cl_waiting_cancel = cancels.not_sent,
+                               .sv_active_cancel = cancels.connections,
                                .max_wait_us = oldest != NULL ? now_us - oldest->since_us : 0};
         count_servers(part, &row);
         buf_append(answer, &row, sizeof row);
@@ -68,6 +79,8 @@ static void add(struct pool_row *to, const struct pool_row *more)
 {
     to->cl_active += more->cl_active;
     to->cl_waiting += more->cl_waiting;
+    to->cl_active_cancel += more->cl_active_cancel;
+    to->cl_waiting_cancel += more->cl_waiting_cancel;
     to->sv_active += more->sv_active;
     to->sv_active_cancel += more->sv_active_cancel;
     to->sv_being_canceled += more->sv_being_canceled;
@@ -76,13 +89,6 @@ static void add(struct pool_row *to, const struct pool_row *more)
     to->sv_login += more->sv_login;
     if (more->max_wait_us > to->max_wait_us)
         to->max_wait_us = more->max_wait_us;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct pool_row *left = a, *right = b;
-    int order = strcmp(left->pool->database->name, right->pool->database->name);
-    return order != 0 ? order : strcmp(left->pool->user, right->pool->user);
 }
 
 static struct pool_row *merge(const struct buf *answers, size_t n_answers, size_t *n)
@@ -104,8 +110,6 @@ static struct pool_row *merge(const struct buf *answers, size_t n_answers, size_
             rows[(*n)++] = row;
         }
     }
-    if (*n > 0)
-        qsort(rows, *n, sizeof *rows, by_name);
     return rows;
 }
 
@@ -116,8 +120,8 @@ static void write_pool(struct buf *cells, const char *database, const char *user
     cell_text(cells, user);
     cell_int(cells, row->cl_active);
     cell_int(cells, row->cl_waiting);
-    cell_int(cells, row->cl_cancel);
-    cell_int(cells, 0);
+    cell_int(cells, row->cl_active_cancel);
+    cell_int(cells, row->cl_waiting_cancel);
     cell_int(cells, row->sv_active);
     cell_int(cells, row->sv_active_cancel);
     cell_int(cells, row->sv_being_canceled);
@@ -140,21 +144,15 @@ static void write_console_pool(struct request *request)
 static void end_pools(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
-    bool console_written = false;
     size_t n;
     struct pool_row *rows = merge(answers, n_answers, &n);
     for (size_t i = 0; i < n; i++) {
-        const char *database = rows[i].pool->database->name;
-        if (!console_written && strcmp(database, "pgbouncer") > 0) {
-            write_console_pool(request);
-            console_written = true;
-        }
-        write_pool(&request->table.cells, database, rows[i].pool->user, &rows[i]);
+        const struct pool *pool = rows[i].pool;
+        write_pool(&request->table.cells, pool->database->name, pool->user, &rows[i]);
     }
-    if (!console_written)
-        write_console_pool(request);
     mem_free(rows);
-    request_done(request, "SHOW");
+    write_console_pool(request);
+    end_sorted(request);
 }
 
 void show_pools(struct request *request)
@@ -227,7 +225,7 @@ void show_databases(struct request *request)
             write_database(request, used->name, automatic);
     }
     write_console_database(request);
-    request_done(request, "SHOW");
+    end_sorted(request);
 }
 
 /* ---- users ---- */
@@ -249,23 +247,76 @@ static int servers_of(struct pools *pools, const char *user)
     return n;
 }
 
-/* The users that have an entry, and those with a pool. */
-void show_users(struct request *request)
+struct names {
+    const char **list; /* owned; the names are borrowed */
+    size_t n;
+};
+
+static void add_name(struct names *names, const char *name)
+{
+    names->list = mem_resize(names->list, (names->n + 1) * sizeof *names->list);
+    names->list[names->n++] = name;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void make_unique(struct names *names)
+{
+    size_t kept = 0;
+    qsort(names->list, names->n, sizeof *names->list, by_text);
+    for (size_t i = 0; i < names->n; i++) {
+        if (kept == 0 || strcmp(names->list[kept - 1], names->list[i]) != 0)
+            names->list[kept++] = names->list[i];
+    }
+    names->n = kept;
+}
+
+/* Those in auth_file, in [users], and who has been here; sorted. */
+static struct names known_users(const struct control *control)
+{
+    const struct settings *settings = control->settings;
+    struct names names = {0};
+    size_t n_roles;
+    struct role **roles = pools_list_roles(control->proxy->pools, &n_roles);
+    add_name(&names, "pgbouncer");
+    for (size_t i = 0; i < n_roles; i++)
+        add_name(&names, roles[i]->name);
+    mem_free(roles);
+    for (const char *name = NULL; (name = conf_next_listed_user(settings, name)) != NULL;)
+        add_name(&names, name);
+    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;)
+        add_name(&names, user->name);
+    make_unique(&names);
+    return names;
+}
+
+static void write_user(struct request *request, const char *name)
 {
     const struct settings *settings = request->control->settings;
     struct pools *pools = request->control->proxy->pools;
     struct buf *cells = &request->table.cells;
-    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;) {
-        cell_text(cells, user->name);
-        write_size(cells, user->pool_size);
-        write_size(cells, -1);
-        cell_text(cells,
-                  user->pool_mode >= 0 ? pool_mode_name((enum pool_mode)user->pool_mode) : NULL);
-        cell_int(cells, settings->max_user_connections);
-        cell_int(cells, servers_of(pools, user->name));
-        cell_int(cells, conf_max_user_client_connections(settings, user));
-        cell_int(cells, atomic_load(&pools_role(pools, user->name)->n_clients));
-    }
+    const struct conf_user *user = conf_find_user(settings, name);
+    struct role *role = pools_find_role(pools, name);
+    int mode = user != NULL ? user->pool_mode : -1;
+    cell_text(cells, name);
+    write_size(cells, user != NULL ? user->pool_size : -1);
+    write_size(cells, -1);
+    cell_text(cells, mode >= 0 ? pool_mode_name((enum pool_mode)mode) : NULL);
+    cell_int(cells, settings->max_user_connections);
+    cell_int(cells, servers_of(pools, name));
+    cell_int(cells, conf_max_user_client_connections(settings, user));
+    cell_int(cells, role != NULL ? atomic_load(&role->n_clients) : 0);
+}
+
+void show_users(struct request *request)
+{
+    struct names names = known_users(request->control);
+    for (size_t i = 0; i < names.n; i++)
+        write_user(request, names.list[i]);
+    mem_free(names.list);
     request_done(request, "SHOW");
 }
 
@@ -300,12 +351,11 @@ static int count_databases(const struct settings *settings)
     return n;
 }
 
-static int count_users(const struct settings *settings)
+static int64_t count_users(const struct control *control)
 {
-    int n = 0;
-    for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;)
-        n++;
-    return n;
+    struct names names = known_users(control);
+    mem_free(names.list);
+    return (int64_t)names.n;
 }
 
 static int count_pools(struct pools *pools)
@@ -331,7 +381,7 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
         all.used_servers += counts.used_servers;
     }
     write_count(cells, "databases", count_databases(control->settings));
-    write_count(cells, "users", count_users(control->settings));
+    write_count(cells, "users", count_users(control));
     write_count(cells, "peers", 0);
     write_count(cells, "pools", count_pools(control->proxy->pools));
     write_count(cells, "peer_pools", 0);

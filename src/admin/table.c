@@ -71,6 +71,40 @@ const char *cell_next(const struct buf *cells, size_t *at)
     return text;
 }
 
+struct row {
+    const char *begin;
+    size_t len;
+};
+
+/* A cell is a byte for NULL or not and a C string: in this order so are the rows. */
+static int by_bytes(const void *a, const void *b)
+{
+    const struct row *left = a, *right = b;
+    int order = memcmp(left->begin, right->begin, left->len < right->len ? left->len : right->len);
+    return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
+}
+
+void cells_sort(struct buf *cells, size_t n_columns)
+{
+    struct buf sorted = BUF_NONE, rows = BUF_NONE;
+    for (size_t at = 0; at < cells->len;) {
+        struct row row = {.begin = cells->data + at};
+        for (size_t i = 0; i < n_columns; i++)
+            cell_next(cells, &at);
+        row.len = (size_t)(cells->data + at - row.begin);
+        buf_append(&rows, &row, sizeof row);
+    }
+    struct row *list = (struct row *)rows.data;
+    size_t n = rows.len / sizeof *list;
+    if (n > 0)
+        qsort(list, n, sizeof *list, by_bytes);
+    for (size_t i = 0; i < n; i++)
+        buf_append(&sorted, list[i].begin, list[i].len);
+    buf_done(&rows);
+    buf_done(cells);
+    *cells = sorted;
+}
+
 static bool is_binary(struct table_formats formats, size_t column)
 {
     if (formats.n == 0)

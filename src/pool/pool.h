@@ -195,6 +195,9 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
                        bool forced_user);
 /* For who looks at them all: the lists only grow, at their end. */
 size_t pools_count_roles(struct pools *pools);
+/* All roles there are now, which live as long as pools; the caller frees the array. */
+struct role **pools_list_roles(struct pools *pools, size_t *n);
+struct role *pools_find_role(struct pools *pools, const char *name); /* NULL: there is none */
 struct pool *pools_first(struct pools *pools);
 struct database *pools_first_database(struct pools *pools);
 struct pool *pool_next(struct pools *pools, struct pool *pool);

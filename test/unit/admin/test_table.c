@@ -120,6 +120,27 @@ static void rows_are_sent_in_parts(void **state)
     table_done(&table);
 }
 
+static void rows_are_sorted_by_their_texts(void **state)
+{
+    static const char *const rows[][2] = {{"b", "1"},  {"a", "2"}, {"ab", "0"},  {NULL, "9"},
+                                          {"a", NULL}, {"a", "1"}, {"\xc3", "3"}};
+    static const char *const sorted[][2] = {{NULL, "9"}, {"a", NULL}, {"a", "1"},   {"a", "2"},
+                                            {"ab", "0"}, {"b", "1"},  {"\xc3", "3"}};
+    enum { ROWS = sizeof rows / sizeof *rows };
+    struct buf cells = BUF_NONE, expected = BUF_NONE;
+    cells_sort(&cells, 2);
+    assert_int_equal(cells.len, 0);
+    for (size_t i = 0; i < 2 * ROWS; i++) {
+        cell_text(&cells, rows[i / 2][i % 2]);
+        cell_text(&expected, sorted[i / 2][i % 2]);
+    }
+    cells_sort(&cells, 2);
+    assert_int_equal(cells.len, expected.len);
+    assert_memory_equal(cells.data, expected.data, cells.len);
+    buf_done(&cells);
+    buf_done(&expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +148,7 @@ int main(void)
         cmocka_unit_test(binary_is_of_the_type_of_the_column),
         cmocka_unit_test(null_is_null_in_both_formats),
         cmocka_unit_test(rows_are_sent_in_parts),
+        cmocka_unit_test(rows_are_sorted_by_their_texts),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
