@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/settings.h"
+#include "proto/message.h"
 #include "session/console.h"
 
 void act_not_yet(struct request *request)
@@ -24,11 +25,13 @@ void act_not_yet(struct request *request)
 
 void act_begin(struct request *request)
 {
+    request_set_transaction(request, TXN_OPEN);
     request_done(request, "BEGIN");
 }
 
 void act_end(struct request *request)
 {
+    request_set_transaction(request, TXN_IDLE);
     request_done(request, request->command.verb->name);
 }
 

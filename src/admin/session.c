@@ -59,8 +59,11 @@ static void flush(struct session *session)
         session_close(session, "client unexpected eof");
 }
 
+/* Outside of a transaction portals last until here. */
 static void ready(struct session *session)
 {
+    if (session->txn == TXN_IDLE)
+        portals_close_all(session->portals);
     message_ready(&session->output, session->txn);
 }
 
@@ -187,6 +190,12 @@ void session_cancel(struct session *session)
     request->canceled = true;
     if (request->cancel != NULL)
         request->cancel(request);
+}
+
+void request_set_transaction(struct request *request, char txn)
+{
+    if (request->session != NULL)
+        request->session->txn = txn;
 }
 
 void request_notice(struct request *request, const char *message, const char *detail)
@@ -372,8 +381,6 @@ static void take_execute(struct session *session, struct reader *body)
 static void take_sync(struct session *session)
 {
     session->skipping = false;
-    if (session->txn == TXN_IDLE)
-        portals_close_all(session->portals);
     ready(session);
 }
 

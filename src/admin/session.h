@@ -91,6 +91,8 @@ bool request_is_orphan(const struct request *request);
 /* The database that the command names, one that is configured or in use, into request->database;
  * no name: all, NULL. */
 bool request_find_database(struct request *request, struct err *err);
+/* What ReadyForQuery says from now on; in a transaction portals last until its end. */
+void request_set_transaction(struct request *request, char txn);
 void request_notice(struct request *request, const char *message, const char *detail);
 
 #endif

@@ -183,7 +183,7 @@ static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I
 #define FREE(name, run)                                                                            \
     {                                                                                              \
         name, NULL, RIGHT_LOOK, ARGUMENT_REST, run, NO_ROWS, name, "",                             \
-            "has no effect: for drivers that send it around each command"                          \
+            "for drivers that make a transaction of what they send: nothing is undone"             \
     }
 
 const struct verb command_verbs[] = {

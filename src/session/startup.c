@@ -391,6 +391,8 @@ static bool keep_option(const char *name, const char *value, void *arg, struct e
 static bool keep_parameters(struct client *client, const struct startup *startup, struct err *err)
 {
     const char *ignored = settings_of(client)->ignore_startup_parameters;
+    if (console_is_name(client->login->database))
+        return true; /* it has no session that they could be for: drivers may send what they do */
     if (startup->options != NULL && !conf_list_has_nocase(ignored, "options", 7) &&
         !startup_options_parse(startup->options, keep_option, client, err))
         return false;

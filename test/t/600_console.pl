@@ -277,7 +277,7 @@ names = sorted({row[0] for row in cursor.fetchall()} - {"postgres"})
 print("\n".join(names))
 END
 SKIP: {
-    skip 'PgBouncer has no extended protocol on its console', 2 if $pgbouncer;
+    skip 'PgBouncer has no extended protocol on its console', 8 if $pgbouncer;
     driver('psycopg 3', <<'END');
 import psycopg, sys
 with psycopg.connect(f"host=127.0.0.1 port={sys.argv[1]} user=admin dbname=pgbouncer", autocommit=True) as c:
@@ -289,6 +289,20 @@ END
     $c->send(Wire::parse('', 'SHOW VERSION'), Wire::describe('S', ''), Wire::bind('', '', []), Wire::describe('P', ''),
         Wire::execute(''), Wire::sync());
     is(Wire::types($c->recv_until('Z')), '1tT2TDCZ', 'every step of the extended protocol is answered');
+
+    # Drivers fetch in parts within a transaction only: there a portal outlives Sync.
+    $c->send(Wire::query('BEGIN'));
+    is(($c->recv_until('Z'))[-1][1], 'T', 'BEGIN begins a transaction');
+    $c->send(Wire::parse('', 'SHOW CONFIG'), Wire::bind('p', '', []), Wire::execute('p', 2), Wire::sync());
+    is(Wire::types($c->recv_until('Z')), '12DDsZ', '... in which rows are fetched in parts');
+    $c->send(Wire::execute('p', 3), Wire::sync());
+    is(Wire::types($c->recv_until('Z')), 'DDDsZ', '... also after a Sync');
+    $c->send(Wire::query('COMMIT'));
+    is(($c->recv_until('Z'))[-1][1], 'I', '... until COMMIT');
+    $c->send(Wire::execute('p', 3), Wire::sync());
+    is(Wire::first_error($c->recv_until('Z'))->{C}, '34000', '... which ends them');
+    is(Wire::types(console(extra_float_digits => 2, 'no.such' => 'x')->send(Wire::query('SHOW VERSION'))->recv_until('Z')), 'TDCZ',
+        'drivers may send what they like in their startup packet');
 }
 
 # SHUTDOWN
