@@ -80,11 +80,31 @@ sub types
     return \%types;
 }
 
-my $types = types('CLIENTS');
-is_deeply([@$types{qw(type port wait wait_us close_needed remote_pid ptr connect_time)}],
-    [qw(text int4 int4 int4 int4 int4 text text)], 'the types of SHOW CLIENTS');
-is(types('STATS')->{total_xact_count}, $pgbouncer ? 'int8' : 'numeric', 'the type of a statistic')
-  if !$pgbouncer;
+my $of_sockets = 'port local_port wait wait_us close_needed remote_pid prepared_statements id';
+my %numbers = (
+    CLIENTS => {int4 => $of_sockets},
+    SERVERS => {int4 => $of_sockets},
+    SOCKETS => {int4 => "$of_sockets $buffers"},
+    ACTIVE_SOCKETS => {int4 => "$of_sockets $buffers"},
+    POOLS => {int4 => join(' ', grep { /^(cl|sv)_|^maxwait/ } split(/ /, $columns{POOLS}))},
+    DATABASES => {int4 => 'port pool_size min_pool_size reserve_pool_size server_lifetime max_connections current_connections'
+          . ' max_client_connections current_client_connections paused disabled'},
+    USERS => {int4 => 'max_user_connections current_connections max_user_client_connections current_client_connections'},
+    (map { ($_ => {numeric => $columns{$_} =~ s/^database //r}) } qw(STATS STATS_TOTALS STATS_AVERAGES)),
+    TOTALS => {numeric => 'value'},
+    LISTS => {int4 => 'items'},
+    WAITERS => {int4 => 'id wait wait_us port'},
+    LATENCY => {int8 => 'count p50 p90 p99 p99.9 max'},
+    MEM => {int4 => 'size used free memtotal'},
+    DNS_HOSTS => {int8 => 'ttl'},
+    DNS_ZONES => {int8 => 'serial', int4 => 'count'});
+for my $what ($pgbouncer ? () : grep { $columns{$_} } sort keys %numbers, qw(STATE CONFIG VERSION)) {
+    my %expected = map { ($_ => 'text') } split(/ /, $columns{$what});
+    for my $type (keys %{$numbers{$what} // {}}) {
+        $expected{$_} = $type for split(/ /, $numbers{$what}{$type});
+    }
+    is_deeply(types($what), \%expected, "the types of SHOW $what");
+}
 
 my ($row) = grep { $_->{user} eq 'app' } @{$h->show('clients')};
 is($row->{type}, 'C', 'SHOW CLIENTS: type');

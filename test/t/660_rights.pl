@@ -122,6 +122,16 @@ is(answer($admin, 'SHOW VERSION'), 'SHOW', 'with nothing under way it is for nob
 cancel($own);
 is(answer($own, 'SHOW VERSION'), 'SHOW', 'the session goes on');
 
+# auth_type any asks nobody, and lets everybody look.
+
+my $open = Howdah->new(node => $node, settings => {auth_type => 'any'},
+    databases => {app => 'host=127.0.0.1 port=' . $node->port . ' dbname=app user=app'})->start;
+my $anybody = Wire->to($open)->login(user => 'whoever', database => 'pgbouncer');
+is(answer($anybody, 'SHOW POOLS'), 'SHOW', 'auth_type any: everybody may look');
+is(answer($anybody, 'PAUSE'), '42501 admin access needed', '... but not touch');
+is(answer(Wire->to($open)->login(user => 'admin', database => 'pgbouncer'), 'RELOAD'), 'RELOAD', '... admin_users may');
+$open->stop;
+
 # While it shuts down the console is there, on the unix socket.
 
 $client->rows('begin');
