@@ -13,6 +13,12 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 PACKAGES := libevent_core libevent_pthreads libcrypto inih libidn
+# Optional.  make SYSTEMD=no leaves it out; after a change of mind, make clean.
+SYSTEMD ?= $(shell pkg-config --exists libsystemd && echo yes || echo no)
+ifeq ($(SYSTEMD),yes)
+PACKAGES += libsystemd
+FEATURES += -DHAVE_SYSTEMD
+endif
 
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wshadow -Wvla -Wformat=2 \
         -Wstrict-prototypes -Wmissing-prototypes
@@ -31,7 +37,7 @@ PKG_LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null || \
         echo -levent_core -levent_pthreads -lcrypto -linih -lidn)
 CFLAGS ?= $(OPTIMIZE) -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DHOWDAH_VERSION='"$(VERSION)"' -Isrc -MMD -MP -pthread \
-        $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
+        $(FEATURES) $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -pthread $(LDSAN) $(LDFLAGS)
 
 SOURCES := $(wildcard $(addprefix src/,$(addsuffix /*.c,$(LAYERS))))
@@ -128,12 +134,15 @@ bench: all ## CPU a transaction, against PgBouncer where that is installed
 demo: ## a cluster, howdah in front of it, 100 clients over 10 servers
 	@scripts/demo
 
+# Without libsystemd nobody tells that the service is ready, and alive.
+UNIT_EDITS = $(if $(filter no,$(SYSTEMD)),-e 's/^Type=notify/Type=simple/' -e '/^WatchdogSec=/d')
+
 install: all ## install to DESTDIR and PREFIX (/usr/local)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/howdah
 	install -D -m 644 doc/howdah.1 $(DESTDIR)$(PREFIX)/share/man/man1/howdah.1
 	install -D -m 644 etc/howdah.ini $(DESTDIR)$(PREFIX)/share/doc/howdah/howdah.ini
 	install -D -m 644 etc/userlist.txt $(DESTDIR)$(PREFIX)/share/doc/howdah/userlist.txt
-	sed 's|/usr/local|$(PREFIX)|' etc/howdah.service > $(BUILD)/howdah.service
+	sed -e 's|/usr/local|$(PREFIX)|' $(UNIT_EDITS) etc/howdah.service > $(BUILD)/howdah.service
 	install -D -m 644 $(BUILD)/howdah.service $(DESTDIR)$(PREFIX)/lib/systemd/system/howdah.service
 
 clean: ## remove what was built

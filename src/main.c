@@ -1,7 +1,5 @@
 /* Options, wiring and the end: the one place that knows everybody. */
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <openssl/crypto.h>
@@ -12,14 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/descriptors.h"
+#include "base/daemon.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pidfile.h"
+#include "base/systemd.h"
+#include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/sample.h"
 #include "conf/settings.h"
@@ -47,8 +49,8 @@ static const char usage[] =
 
 static void print_version(void)
 {
-    printf("howdah %s\nlibevent %s\n%s\n", HOWDAH_VERSION, event_get_version(),
-           OpenSSL_version(OPENSSL_VERSION));
+    printf("howdah %s\nlibevent %s\n%s\nsystemd: %s\n", HOWDAH_VERSION, event_get_version(),
+           OpenSSL_version(OPENSSL_VERSION), systemd_is_built() ? "yes" : "no");
 }
 
 /* What is not a run: ends the process. */
@@ -156,46 +158,15 @@ static void leave_root(const struct options *options, const struct settings *set
         die("howdah does not run as root", "give another user with -u or the setting \"user\"");
 }
 
-/* ---- pid file and background ---- */
-
-static void check_pidfile(const char *path)
+static int go_to_background(const struct settings *settings)
 {
-    FILE *file = fopen(path, "re");
-    int pid = 0;
-    if (file == NULL)
-        return;
-    if (fscanf(file, "%d", &pid) != 1)
-        pid = 0;
-    fclose(file);
-    if (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM))
-        die("pidfile exists, another instance is running", path);
-    log_info("removing the stale pidfile \"%s\"", path);
-    unlink(path);
-}
-
-static void write_pidfile(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        die("could not write the pidfile", path);
-    close(fd);
-}
-
-static void go_to_background(const struct settings *settings)
-{
+    struct err err;
+    int parent;
     if (settings->pidfile[0] == '\0')
         die("--daemon needs the setting \"pidfile\"", NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        die("could not fork", strerror(errno));
-    if (pid > 0)
-        _exit(0);
-    setsid();
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null, fd);
-    if (null > 2)
-        close(null);
+    if (!daemon_fork(&parent, &err))
+        die(err.message, NULL);
+    return parent;
 }
 
 /* ---- workers ---- */
@@ -209,16 +180,6 @@ static unsigned count_workers(const struct settings *settings)
     if (n == 0)
         n = 1;
     return n < WORKERS_MAX ? n : WORKERS_MAX;
-}
-
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-        log_info("kernel file descriptor limit: %llu", (unsigned long long)limit.rlim_cur);
 }
 
 static void *run_worker(void *arg)
@@ -246,8 +207,11 @@ static void start_workers(struct proxy *proxy)
     pthread_sigmask(SIG_BLOCK, &all, &old);
     for (unsigned i = 0; i < proxy->n_workers; i++) {
         struct worker *worker = proxy->workers[i];
+        char name[16]; /* as ps -L and top -H show it */
         if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
             die("could not start a thread", NULL);
+        snprintf(name, sizeof name, "howdah:%hhu", (unsigned char)i);
+        pthread_setname_np(worker->thread, name);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
@@ -265,46 +229,62 @@ static void end_workers(struct proxy *proxy)
         worker_free(proxy->workers[i]);
 }
 
-static int serve(struct settings *settings)
+static struct pidfile *write_pidfile(const struct settings *settings)
 {
-    struct proxy proxy = {.n_workers = count_workers(settings)};
+    struct err err;
+    if (settings->pidfile[0] == '\0')
+        return NULL;
+    struct pidfile *pidfile = pidfile_write(settings->pidfile, &err);
+    if (pidfile == NULL)
+        die(err.message, NULL);
+    return pidfile;
+}
+
+/* parent: who waits for a daemon, or -1. */
+static int serve(struct settings *settings, int n_sockets, int parent)
+{
+    struct proxy proxy = {.n_workers = count_workers(settings), .n_sockets = n_sockets};
     if (RAND_bytes(proxy.mock_key, sizeof proxy.mock_key) != 1)
         die("no random numbers", NULL);
     proxy.workers = mem_new_array(proxy.n_workers, sizeof(struct worker *));
     proxy.pools = pools_new(proxy.n_workers, settings->track_extra_parameters);
     open_workers(&proxy, settings);
-    if (settings->pidfile[0] != '\0')
-        write_pidfile(settings->pidfile);
+    struct pidfile *pidfile = write_pidfile(settings);
     struct control *control = control_new(&proxy, settings_ref(settings));
     start_workers(&proxy);
-    log_info("process up: howdah %s, %u workers, libevent %s, tls: %s", HOWDAH_VERSION,
-             proxy.n_workers, event_get_version(), OpenSSL_version(OPENSSL_VERSION));
+    log_info("process up: howdah %s, libevent %s (%s), adns: libc, tls: %s, workers: %u",
+             HOWDAH_VERSION, event_get_version(),
+             event_base_get_method(proxy.workers[0]->loop->base), OpenSSL_version(OPENSSL_VERSION),
+             proxy.n_workers);
+    if (parent >= 0)
+        daemon_ready(parent);
     int status = control_run(control);
     end_workers(&proxy);
     control_free(control);
     pools_free(proxy.pools);
     mem_free(proxy.workers);
-    if (settings->pidfile[0] != '\0')
-        unlink(settings->pidfile);
+    pidfile_remove(pidfile);
     return status;
 }
 
 int main(int argc, char **argv)
 {
     struct options options = read_options(argc, argv);
+    struct err err;
+    int n_sockets = systemd_take_sockets();
+    log_begin(options.quiet, options.verbose);
     struct settings *settings = load(&options);
     signal(SIGPIPE, SIG_IGN);
     hash_init();
     leave_root(&options, settings);
-    int verbose = options.verbose > settings->verbose ? options.verbose : settings->verbose;
-    if (!log_open(settings->logfile, options.quiet || options.daemon, verbose))
-        die("could not open the log file", settings->logfile);
-    if (settings->pidfile[0] != '\0')
-        check_pidfile(settings->pidfile);
-    if (options.daemon)
-        go_to_background(settings);
-    raise_limits();
-    int status = serve(settings);
+    if (!logging_apply(settings, &err))
+        die(err.message, NULL);
+    if (!pidfile_check(settings->pidfile, &err))
+        die(err.message, NULL);
+    int parent = options.daemon ? go_to_background(settings) : -1;
+    descriptors_raise_limit();
+    descriptors_log(settings);
+    int status = serve(settings, n_sockets, parent);
     settings_unref(settings);
     log_close();
     libevent_global_shutdown();

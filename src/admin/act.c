@@ -72,11 +72,10 @@ void act_set(struct request *request)
     struct err err;
     struct settings *settings =
         settings_set(control->settings, request->command.argument, request->command.value, &err);
-    if (settings == NULL) {
+    if (settings == NULL || !control_use(control, settings, &err)) {
         request_fail(request, &err);
         return;
     }
-    control_use(control, settings);
     survey_start(control->proxy, control->loop, NULL, end_set, request);
 }
 

@@ -3,12 +3,15 @@
 #include <event2/event.h>
 #include <signal.h>
 
+#include "admin/descriptors.h"
 #include "admin/session.h"
 #include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/descriptors.h"
+#include "conf/logging.h"
 #include "conf/report.h"
 #include "conf/settings.h"
 #include "net/resolve.h"
@@ -26,8 +29,14 @@ void control_for_each_worker(struct control *control, void (*post)(struct worker
 
 /* ---- settings ---- */
 
-void control_use(struct control *control, struct settings *settings)
+bool control_use(struct control *control, struct settings *settings, struct err *err)
 {
+    if (!logging_apply(settings, err)) {
+        settings_unref(settings);
+        return false;
+    }
+    if (descriptors_needed(settings) > descriptors_needed(control->settings))
+        descriptors_check(settings);
     settings_unref(control->settings);
     control->settings = settings;
     resolver_set_ttl(control->proxy->pools->resolver, settings->dns_max_ttl_us,
@@ -35,9 +44,11 @@ void control_use(struct control *control, struct settings *settings)
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         worker_post_settings(control->proxy->workers[i], settings);
     stats_reload(control);
+    return true;
 }
 
-bool control_reload(struct control *control, struct err *err)
+/* What is wrong goes to the log. */
+static struct settings *read_settings(struct control *control)
 {
     struct conf_report report;
     conf_report_init(&report);
@@ -45,12 +56,24 @@ bool control_reload(struct control *control, struct err *err)
     for (size_t i = 0; i < report.n_notes; i++)
         log_line(report.notes[i].is_error ? LOG_ERROR : LOG_WARNING, "%s", report.notes[i].text);
     conf_report_done(&report);
-    log_reopen();
-    if (settings == NULL)
-        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
-                       "RELOAD failed, see logs for additional details");
-    control_use(control, settings);
-    return true;
+    return settings;
+}
+
+bool control_reload(struct control *control, struct err *err)
+{
+    supervisor_reload_begins();
+    struct settings *settings = read_settings(control);
+    struct err cause;
+    /* The log file may have been renamed: it is opened anew whatever the settings say. */
+    bool good = settings != NULL ? control_use(control, settings, &cause)
+                                 : logging_apply(control->settings, &cause);
+    if (!good)
+        log_error("%s", cause.message);
+    supervisor_reload_ends(control);
+    if (good && settings != NULL)
+        return true;
+    return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                   "RELOAD failed, see logs for additional details");
 }
 
 /* ---- pauses ---- */
@@ -139,10 +162,10 @@ static bool has_servers(struct control *control, struct database *database)
 {
     struct pools *pools = control->proxy->pools;
     if (database != NULL)
-        return atomic_load(&database->n_servers) > 0;
+        return atomic_load(&database->quota.n_servers) > 0;
     for (database = pools_first_database(pools); database != NULL;
          database = database_next(pools, database)) {
-        if (atomic_load(&database->n_servers) > 0)
+        if (atomic_load(&database->quota.n_servers) > 0)
             return true;
     }
     return false;
@@ -211,6 +234,8 @@ static void stop(struct control *control)
     if (control->ended)
         return;
     control->ended = true;
+    if (!control->draining)
+        supervisor_shutdown_begins();
     event_base_loopbreak(control->loop->base);
 }
 
@@ -258,6 +283,8 @@ void control_shutdown(struct control *control, enum shutdown_mode mode)
     }
     control_end_suspension(control);
     atomic_store(&control->proxy->shutdown, mode);
+    if (!control->draining)
+        supervisor_shutdown_begins();
     control->draining = true;
     control_for_each_worker(control, close_tcp);
     control_for_each_worker(control, worker_post_review);
@@ -276,19 +303,28 @@ static void reload(struct control *control)
 
 static void pause_or_resume(struct control *control, bool pause)
 {
+    const char *name = pause ? "SIGUSR1" : "SIGUSR2";
     struct err err;
-    log_info("got %s", pause ? "SIGUSR1, pausing all activity" : "SIGUSR2, continuing from PAUSE");
-    if (!(pause ? control_pause(control, NULL, &err) : control_resume(control, NULL, &err)))
-        log_info("%s", err.message);
+    if (pause ? control_pause(control, NULL, &err) : control_resume(control, NULL, &err))
+        log_info("got %s, %s", name, pause ? "pausing all activity" : "continuing from PAUSE");
+    else
+        log_info("got %s, but %s", name, err.message);
 }
 
-static void end_by_signal(struct control *control, int signal_number)
+static const char *name_of(int number)
 {
-    bool again = control_is_shutting_down(control);
-    if (signal_number == SIGQUIT || again) {
-        log_info("got %s, fast exit", signal_number == SIGQUIT ? "SIGQUIT" : "a second signal");
+    return number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGQUIT";
+}
+
+static void end_by_signal(struct control *control, int number)
+{
+    if (control_is_shutting_down(control)) {
+        log_info("got %s while shutting down, fast exit", name_of(number));
         control_shutdown(control, SHUTDOWN_NONE);
-    } else if (signal_number == SIGTERM) {
+    } else if (number == SIGQUIT) {
+        log_info("got SIGQUIT, fast exit");
+        control_shutdown(control, SHUTDOWN_NONE);
+    } else if (number == SIGTERM) {
         log_info("got SIGTERM, shutting down, waiting for all clients disconnect");
         control_shutdown(control, SHUTDOWN_WAIT_FOR_CLIENTS);
     } else {
@@ -347,11 +383,13 @@ static void deliver_cancel(struct mail *mail, struct loop *loop)
         return;
     }
     TAILQ_FOREACH (session, &control->sessions, entry) {
-        if (cancel_is_key(request, session->key))
+        if (cancel_is_key(request, session->key, control->settings->peer_id))
             found = session;
     }
-    if (found != NULL)
+    if (found != NULL) {
+        request->reason = "cancel request for console client";
         session_cancel(found);
+    }
     cancel_finish(request);
 }
 
@@ -390,6 +428,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
 int control_run(struct control *control)
 {
     stats_start(control);
+    supervisor_start(control);
     loop_run(control->loop);
     return 0;
 }
@@ -411,6 +450,7 @@ void control_free(struct control *control)
         request_done(request, request->command.verb->tag);
     }
     stats_stop(control);
+    supervisor_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);
     loop_free(control->loop);

@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "admin/stats.h"
+#include "admin/supervisor.h"
 #include "net/loop.h"
 #include "session/suspend.h"
 #include "session/worker.h"
@@ -60,6 +61,7 @@ struct control {
     bool draining; /* shutting down, and the workers know: it ends with the last one */
     bool ended;    /* the loop runs no more */
     struct stats stats;
+    struct supervisor supervisor;
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 
@@ -77,8 +79,9 @@ void control_shutdown(struct control *control, enum shutdown_mode mode);
 
 void control_for_each_worker(struct control *control, void (*post)(struct worker *worker));
 
-/* For the commands of the console.  All of them take the counted reference. */
-void control_use(struct control *control, struct settings *settings);
+/* For the commands of the console. */
+/* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */
+bool control_use(struct control *control, struct settings *settings, struct err *err);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
 /* As control_pause(), but sessions give their servers up; a pause becomes one of these. */

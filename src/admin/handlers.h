@@ -18,6 +18,8 @@ void show_pools(struct request *request);
 void show_lists(struct request *request);
 void show_databases(struct request *request);
 void show_users(struct request *request);
+void show_peers(struct request *request);
+void show_peer_pools(struct request *request);
 void show_stats(struct request *request);
 void show_stats_totals(struct request *request);
 void show_stats_averages(struct request *request);

@@ -566,9 +566,6 @@ void session_open(struct control *control, struct console_seat *seat)
     TAILQ_INSERT_TAIL(&control->sessions, session, entry);
     control->n_sessions++;
     control->stats.console.client_logins++;
-    if (control->settings->log_connections)
-        session_log(session, "login attempt: db=pgbouncer user=%s tls=no replication=no",
-                    session->user);
     stream_open(&session->stream, control->loop, fd, false, &events);
     session->stream.readable = true;
     welcome(session);

@@ -26,6 +26,8 @@ enum kind {
     KIND_PARAMETERS,
     KIND_STATEMENT,
     KIND_HOST,
+    KIND_PEER,
+    KIND_PEER_REQUEST,
     KINDS,
 };
 
@@ -58,12 +60,21 @@ static void count_server(struct usages *all, const struct server *server)
     all->of[KIND_REPLY].used += server->replies.count;
     all->of[KIND_REPLY].free += server->replies.cap - server->replies.count;
     count_buffer(&all->of[KIND_BUFFER], &server->stash);
+    count_buffer(&all->of[KIND_BUFFER], &server->again);
     count_buffer(&all->of[KIND_BUFFER], &server->stream.out);
+}
+
+static void count_peer(struct usages *all, const struct peer_pool *peer)
+{
+    all->of[KIND_PEER].used++;
+    for (size_t i = 0; i < PEER_ENDED; i++)
+        all->of[KIND_PEER_REQUEST].used += (uint64_t)peer->n[i];
 }
 
 static void ask(struct worker *worker, struct buf *answer, const void *context)
 {
     struct usages all = {0};
+    const struct peer_pool *peer;
     const struct client *client;
     const struct part *part;
     const struct server *server;
@@ -77,6 +88,8 @@ static void ask(struct worker *worker, struct buf *answer, const void *context)
         TAILQ_FOREACH (server, &part->others, entry)
             count_server(&all, server);
     }
+    TAILQ_FOREACH (peer, &worker->peer_pools, entry)
+        count_peer(&all, peer);
     buf_append(answer, &all, sizeof all);
 }
 
@@ -138,6 +151,8 @@ static void write_all(struct request *request, const struct usages *all)
         [KIND_PARAMETERS] = {"parameter_set", params_table_usage(pools->params).size},
         [KIND_STATEMENT] = {"prepared_statement", sizeof(struct statement)},
         [KIND_HOST] = {"dns_name", resolver_count(pools->resolver).size},
+        [KIND_PEER] = {"peer", sizeof(struct peer_pool)},
+        [KIND_PEER_REQUEST] = {"peer_request", peers_request_size},
     };
     for (size_t i = 0; i < KINDS; i++)
         write_kind(&request->table.cells, kinds[i].name, kinds[i].size, &all->of[i]);

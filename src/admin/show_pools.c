@@ -27,14 +27,16 @@ struct pool_row {
     const struct pool *pool;
     enum pool_mode mode;
     int cl_active, cl_waiting, cl_active_cancel, cl_waiting_cancel;
-    int sv_active, sv_active_cancel, sv_being_canceled, sv_idle, sv_tested, sv_login;
+    int sv_active, sv_active_cancel, sv_being_canceled, sv_idle, sv_used, sv_tested, sv_login;
     int64_t max_wait_us;
 };
 
 static void count_servers(const struct part *part, struct pool_row *row)
 {
     const struct server *server;
-    row->sv_idle = part->n_idle;
+    TAILQ_FOREACH (server, &part->idle, entry)
+        row->sv_used += server->unchecked;
+    row->sv_idle = part->n_idle - row->sv_used;
     TAILQ_FOREACH (server, &part->others, entry) {
         switch (server->state) {
         case SERVER_CONNECTING:
@@ -45,7 +47,8 @@ static void count_servers(const struct part *part, struct pool_row *row)
             row->sv_being_canceled++;
             break;
         case SERVER_CLEANING:
-            row->sv_tested++;
+            row->sv_login += server->starting;
+            row->sv_tested += !server->starting;
             break;
         default:
             row->sv_active++;
@@ -54,22 +57,32 @@ static void count_servers(const struct part *part, struct pool_row *row)
     }
 }
 
+static int64_t longest_wait_us(const struct part *part)
+{
+    const struct waiter *oldest = TAILQ_FIRST(&part->waiters), *waiter;
+    int64_t since_us = oldest != NULL ? oldest->since_us : clock_now_us();
+    TAILQ_FOREACH (waiter, &part->expecting, entry) {
+        if (waiter->since_us < since_us)
+            since_us = waiter->since_us;
+    }
+    return clock_now_us() - since_us;
+}
+
 /* As PgBouncer counts: all logged-in clients that do not wait are active. */
 static void ask_pools(struct worker *worker, struct buf *answer, const void *context)
 {
     const struct part *part;
-    int64_t now_us = clock_now_us();
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
-        const struct waiter *oldest = TAILQ_FIRST(&part->waiters);
+        int waiting = part->n_waiting + part->n_expecting;
         struct cancel_counts cancels = cancel_count(part);
         struct pool_row row = {.pool = part->pool,
                                .mode = part->mode,
-                               .cl_active = part->n_clients - part->n_waiting,
-                               .cl_waiting = part->n_waiting,
+                               .cl_active = part->n_clients - waiting,
+                               .cl_waiting = waiting,
                                .cl_active_cancel = cancels.sent,
                                .cl_waiting_cancel = cancels.not_sent,
                                .sv_active_cancel = cancels.connections,
-                               .max_wait_us = oldest != NULL ? now_us - oldest->since_us : 0};
+                               .max_wait_us = waiting > 0 ? longest_wait_us(part) : 0};
         count_servers(part, &row);
         buf_append(answer, &row, sizeof row);
     }
@@ -85,6 +98,7 @@ static void add(struct pool_row *to, const struct pool_row *more)
     to->sv_active_cancel += more->sv_active_cancel;
     to->sv_being_canceled += more->sv_being_canceled;
     to->sv_idle += more->sv_idle;
+    to->sv_used += more->sv_used;
     to->sv_tested += more->sv_tested;
     to->sv_login += more->sv_login;
     if (more->max_wait_us > to->max_wait_us)
@@ -113,8 +127,16 @@ static struct pool_row *merge(const struct buf *answers, size_t n_answers, size_
     return rows;
 }
 
+/* Of several hosts; NULL: there is nothing to balance. */
+static const char *balance_of(const struct conf_database *db)
+{
+    bool several = db != NULL && db->host != NULL && strchr(db->host, ',') != NULL;
+    return several ? conf_word_of(load_balance_words, db->balance_hosts) : NULL;
+}
+
+/* db: NULL for the console's, and once it has been removed. */
 static void write_pool(struct buf *cells, const char *database, const char *user,
-                       const struct pool_row *row)
+                       const struct conf_database *db, const struct pool_row *row)
 {
     cell_text(cells, database);
     cell_text(cells, user);
@@ -126,19 +148,19 @@ static void write_pool(struct buf *cells, const char *database, const char *user
     cell_int(cells, row->sv_active_cancel);
     cell_int(cells, row->sv_being_canceled);
     cell_int(cells, row->sv_idle);
-    cell_int(cells, 0);
+    cell_int(cells, row->sv_used);
     cell_int(cells, row->sv_tested);
     cell_int(cells, row->sv_login);
     cell_int(cells, row->max_wait_us / 1000000);
     cell_int(cells, row->max_wait_us % 1000000);
     cell_text(cells, pool_mode_name(row->mode));
-    cell_text(cells, NULL);
+    cell_text(cells, balance_of(db));
 }
 
 static void write_console_pool(struct request *request)
 {
     struct pool_row row = {.mode = POOL_STATEMENT, .cl_active = request->control->n_sessions};
-    write_pool(&request->table.cells, "pgbouncer", "pgbouncer", &row);
+    write_pool(&request->table.cells, "pgbouncer", "pgbouncer", NULL, &row);
 }
 
 static void end_pools(void *context, struct buf *answers, size_t n_answers)
@@ -148,7 +170,9 @@ static void end_pools(void *context, struct buf *answers, size_t n_answers)
     struct pool_row *rows = merge(answers, n_answers, &n);
     for (size_t i = 0; i < n; i++) {
         const struct pool *pool = rows[i].pool;
-        write_pool(&request->table.cells, pool->database->name, pool->user, &rows[i]);
+        const char *database = pool->database->name;
+        write_pool(&request->table.cells, database, pool->user,
+                   conf_database_for(request->control->settings, database), &rows[i]);
     }
     mem_free(rows);
     write_console_pool(request);
@@ -175,13 +199,13 @@ static void write_database(struct request *request, const char *name,
     cell_text(cells, db->dbname != NULL ? db->dbname : name);
     cell_text(cells, db->user);
     cell_int(cells, conf_pool_size(settings, db, NULL));
-    cell_int(cells, settings->min_pool_size);
-    cell_int(cells, settings->reserve_pool_size);
+    cell_int(cells, conf_min_pool_size(settings, db));
+    cell_int(cells, conf_reserve_pool_size(settings, db, NULL));
     cell_int(cells, conf_server_lifetime_us(settings, db) / 1000000);
     cell_text(cells, db->pool_mode >= 0 ? pool_mode_name((enum pool_mode)db->pool_mode) : NULL);
-    cell_text(cells, NULL);
-    cell_int(cells, settings->max_db_connections);
-    cell_int(cells, atomic_load(&database->n_servers));
+    cell_text(cells, balance_of(db));
+    cell_int(cells, conf_max_db_connections(settings, db));
+    cell_int(cells, atomic_load(&database->quota.n_servers));
     cell_int(cells, conf_max_db_client_connections(settings, db));
     cell_int(cells, atomic_load(&database->n_clients));
     cell_int(cells, atomic_load(&database->paused) != PAUSE_NONE ||
@@ -237,16 +261,6 @@ static void write_size(struct buf *cells, int size)
     cell_text(cells, size >= 0 ? text : "");
 }
 
-static int servers_of(struct pools *pools, const char *user)
-{
-    int n = 0;
-    for (struct pool *pool = pools_first(pools); pool != NULL; pool = pool_next(pools, pool)) {
-        if (strcmp(pool->user, user) == 0)
-            n += atomic_load(&pool->size);
-    }
-    return n;
-}
-
 struct names {
     const char **list; /* owned; the names are borrowed */
     size_t n;
@@ -296,17 +310,16 @@ static struct names known_users(const struct control *control)
 static void write_user(struct request *request, const char *name)
 {
     const struct settings *settings = request->control->settings;
-    struct pools *pools = request->control->proxy->pools;
     struct buf *cells = &request->table.cells;
     const struct conf_user *user = conf_find_user(settings, name);
-    struct role *role = pools_find_role(pools, name);
+    struct role *role = pools_find_role(request->control->proxy->pools, name);
     int mode = user != NULL ? user->pool_mode : -1;
     cell_text(cells, name);
     write_size(cells, user != NULL ? user->pool_size : -1);
-    write_size(cells, -1);
+    write_size(cells, user != NULL ? user->reserve_pool_size : -1);
     cell_text(cells, mode >= 0 ? pool_mode_name((enum pool_mode)mode) : NULL);
-    cell_int(cells, settings->max_user_connections);
-    cell_int(cells, servers_of(pools, name));
+    cell_int(cells, conf_max_user_connections(settings, user));
+    cell_int(cells, role != NULL ? atomic_load(&role->quota.n_servers) : 0);
     cell_int(cells, conf_max_user_client_connections(settings, user));
     cell_int(cells, role != NULL ? atomic_load(&role->n_clients) : 0);
 }
@@ -358,6 +371,14 @@ static int64_t count_users(const struct control *control)
     return (int64_t)names.n;
 }
 
+static int count_peers(const struct settings *settings)
+{
+    int n = 0;
+    for (const struct conf_peer *peer = NULL; (peer = conf_next_peer(settings, peer)) != NULL;)
+        n++;
+    return n;
+}
+
 static int count_pools(struct pools *pools)
 {
     int n = 1; /* the console's */
@@ -382,9 +403,9 @@ static void end_lists(void *context, struct buf *answers, size_t n_answers)
     }
     write_count(cells, "databases", count_databases(control->settings));
     write_count(cells, "users", count_users(control));
-    write_count(cells, "peers", 0);
+    write_count(cells, "peers", count_peers(control->settings));
     write_count(cells, "pools", count_pools(control->proxy->pools));
-    write_count(cells, "peer_pools", 0);
+    write_count(cells, "peer_pools", count_peers(control->settings)); /* each has one */
     write_count(cells, "free_clients", 0);
     write_count(cells, "used_clients", all.used_clients);
     write_count(cells, "login_clients", all.login_clients);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/reader.h"
 #include "net/socket.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "session/client.h"
@@ -27,6 +28,7 @@ struct buffers {
 
 struct socket_row {
     const char *type, *user, *database, *state;
+    enum startup_replication replication;
     const struct address *address, *local;
     int64_t connected_us, requested_us, wait_us;
     bool close_needed;
@@ -37,6 +39,10 @@ struct socket_row {
     uint64_t id;
     struct buffers buffers;
 };
+
+static const char *const replication_words[] = {[STARTUP_NO_REPLICATION] = "none",
+                                                [STARTUP_PHYSICAL_REPLICATION] = "physical",
+                                                [STARTUP_LOGICAL_REPLICATION] = "logical"};
 
 static void write_state(struct buf *cells, const struct socket_row *row, enum view view)
 {
@@ -67,14 +73,19 @@ static void write_buffers(struct buf *cells, const struct buffers *buffers)
     cell_unsigned(cells, buffers->pending);
 }
 
+static bool is_idle(const char *state)
+{
+    return strcmp(state, "idle") == 0 || strcmp(state, "used") == 0;
+}
+
 static void write_row(struct buf *cells, const struct socket_row *row, enum view view)
 {
-    if (view == VIEW_ACTIVE && strcmp(row->state, "idle") == 0)
+    if (view == VIEW_ACTIVE && is_idle(row->state))
         return;
     cell_text(cells, row->type);
     cell_text(cells, row->user);
     cell_text(cells, row->database);
-    cell_text(cells, "none");
+    cell_text(cells, replication_words[row->replication]);
     write_state(cells, row, view);
     write_address(cells, row->address);
     write_address(cells, row->local);
@@ -142,6 +153,7 @@ static void write_client(struct worker *worker, const struct client *client, enu
         .user = client->user != NULL ? client->user : "(nouser)",
         .database = client->part != NULL ? client->part->pool->database->name : "(nodb)",
         .state = client_state(client),
+        .replication = client->replication,
         .address = &client->address,
         .local = &local,
         .connected_us = client->connected_us,
@@ -169,18 +181,19 @@ static void write_clients(struct worker *worker, enum view view, struct buf *cel
 
 /* ---- servers ---- */
 
+/* PgBouncer's words: "used" is one that is tested before it is lent again. */
 static const char *server_state(const struct server *server)
 {
     switch (server->state) {
     case SERVER_IDLE:
-        return "idle";
+        return server->unchecked ? "used" : "idle";
     case SERVER_CONNECTING:
     case SERVER_LOGIN:
         return "new";
     case SERVER_CANCELED:
         return "being_canceled";
     case SERVER_CLEANING:
-        return "tested";
+        return server->starting ? "new" : "tested";
     default:
         return server->cancels > 0 ? "active_cancel" : "active";
     }
@@ -204,6 +217,7 @@ static void write_server(struct worker *worker, const struct server *server, enu
                              .user = pool->user,
                              .database = pool->database->name,
                              .state = server_state(server),
+                             .replication = opening_replication(server->opening),
                              .address = &server->address,
                              .local = &server->local,
                              .connected_us = server->connected_us,

@@ -42,28 +42,32 @@ static const char *what_for(const struct pool *pool, int64_t now_us)
     return "free server";
 }
 
+static void append(struct buf *answer, const struct pool *pool, const struct waiter *waiter,
+                   const char *what)
+{
+    const struct client *client = CONTAINER_OF(waiter, struct client, waiter);
+    int name = params_index(pool->pools->params, "application_name");
+    const char *value = client->params != NULL ? params_get(client->params, (size_t)name) : NULL;
+    struct waiting row = {.pool = pool,
+                          .since_us = waiter->since_us,
+                          .id = client->id,
+                          .address = client->address,
+                          .what = what};
+    snprintf(row.user, sizeof row.user, "%s", client->user);
+    snprintf(row.application_name, sizeof row.application_name, "%s", value != NULL ? value : "");
+    buf_append(answer, &row, sizeof row);
+}
+
 static void ask(struct worker *worker, struct buf *answer, const void *context)
 {
-    struct pools *pools = worker->proxy->pools;
-    int name = params_index(pools->params, "application_name");
     int64_t now_us = clock_now_us();
     const struct part *part;
-    struct waiter *waiter;
+    const struct waiter *waiter;
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
-        TAILQ_FOREACH (waiter, &part->waiters, entry) {
-            const struct client *client = CONTAINER_OF(waiter, struct client, waiter);
-            struct waiting row = {.pool = part->pool,
-                                  .since_us = waiter->since_us,
-                                  .id = client->id,
-                                  .address = client->address,
-                                  .what = what_for(part->pool, now_us)};
-            const char *value =
-                client->params != NULL ? params_get(client->params, (size_t)name) : NULL;
-            snprintf(row.user, sizeof row.user, "%s", client->user);
-            snprintf(row.application_name, sizeof row.application_name, "%s",
-                     value != NULL ? value : "");
-            buf_append(answer, &row, sizeof row);
-        }
+        TAILQ_FOREACH (waiter, &part->waiters, entry)
+            append(answer, part->pool, waiter, what_for(part->pool, now_us));
+        TAILQ_FOREACH (waiter, &part->expecting, entry)
+            append(answer, part->pool, waiter, "connection to a server");
     }
 }
 

@@ -1,5 +1,6 @@
 #include "admin/stats.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,9 +108,12 @@ static struct part_stats average(const struct part_stats *now, const struct part
     return result;
 }
 
-static void log_period(const struct part_stats *a)
+/* To the log, and to whoever asks the service manager. */
+static void tell_period(const struct control *control, const struct part_stats *a)
 {
-    log_info("stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, "
+    char line[512];
+    snprintf(line, sizeof line,
+             "stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, "
              "%llu binds/s, %llu client logins/s, in %llu B/s, out %llu B/s, xact %llu us, "
              "query %llu us, wait %llu us",
              (unsigned long long)a->xacts, (unsigned long long)a->queries,
@@ -118,6 +122,9 @@ static void log_period(const struct part_stats *a)
              (unsigned long long)a->received, (unsigned long long)a->sent,
              (unsigned long long)a->xact_us, (unsigned long long)a->query_us,
              (unsigned long long)a->wait_us);
+    if (control->settings->log_stats)
+        log_info("%s", line);
+    supervisor_status(line);
 }
 
 static void end_period(void *context, struct buf *answers, size_t n_answers)
@@ -141,8 +148,7 @@ static void end_period(void *context, struct buf *answers, size_t n_answers)
     stats->n_rows = n;
     stats->since_us = now_us;
     all = average(&all_now, &all_before, period_us);
-    if (control->settings->log_stats)
-        log_period(&all);
+    tell_period(control, &all);
 }
 
 static void on_period(struct deadline *deadline, struct loop *loop)

@@ -92,6 +92,14 @@ static const struct table_column user_columns[] = {
     I("current_client_connections"),
 };
 
+static const struct table_column peer_columns[] = {I("peer_id"), T("host"), I("port"),
+                                                   I("pool_size")};
+
+static const struct table_column peer_pool_columns[] = {
+    I("peer_id"),  I("cl_active_cancel_req"), I("cl_waiting_cancel_req"), I("sv_active_cancel"),
+    I("sv_login"),
+};
+
 static const struct table_column list_columns[] = {T("list"), I("items")};
 
 static const struct table_column stats_columns[] = {
@@ -216,8 +224,9 @@ const struct verb command_verbs[] = {
          "settings: value, default, and whether RELOAD and SET can change them"),
     SHOW("VERSION", show_version, version_columns, "the version"),
     SHOW("STATE", show_state, state_columns, "whether everything is active, paused or suspended"),
-    NOT_YET_SHOW("PEERS", RIGHT_LOOK, "other processes that cancel requests are passed on to"),
-    NOT_YET_SHOW("PEER_POOLS", RIGHT_LOOK, "cancel requests on their way to peers"),
+    SHOW("PEERS", show_peers, peer_columns,
+         "other processes that cancel requests are passed on to"),
+    SHOW("PEER_POOLS", show_peer_pools, peer_pool_columns, "cancel requests on their way to peers"),
     SHOW("MEM", show_mem, memory_columns,
          "how many objects of each kind there are, and the bytes that they take"),
     SHOW("DNS_HOSTS", show_dns_hosts, host_columns,

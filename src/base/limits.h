@@ -14,9 +14,12 @@ enum {
     LIMIT_SMALL_MESSAGE = 10000,       /* PQ_SMALL_MESSAGE_LIMIT */
     LIMIT_LARGE_MESSAGE = 0x3ffffffe,  /* PQ_LARGE_MESSAGE_LIMIT: MaxAllocSize - 1 */
     LIMIT_SERVER_SMALL = 65536,        /* server messages that are read whole */
+    LIMIT_SERVER_LOGIN = 1 << 20,      /* ours: all that a server says until it is ready */
+    LIMIT_KEPT_STATEMENT = 1 << 20,    /* ours: longer unnamed statements are not kept */
     LIMIT_STATEMENT_NAME = 10000,      /* ours: longer names in Bind stay unknown */
     LIMIT_SCRAM_ITERATIONS = 1000000,  /* ours: what a server may make us compute */
     LIMIT_OUTSTANDING_REPLIES = 65536, /* ours: then the client is not read until some came */
+    LIMIT_SERVER_STARTUP = 8192,       /* ours: room is left for what howdah adds */
 };
 
 #endif

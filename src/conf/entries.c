@@ -19,9 +19,12 @@
 
 enum {
     HOST_MAX = 255,
+    HOSTS_MAX = 65535,
     PARAMETER_MAX = 1000,
+    QUERY_MAX = 1 << 20,
     SECRET_MAX = USERLIST_SECRET_MAX,
     DEFAULT_PORT = 5432,
+    DEFAULT_PEER_PORT = 6432,
 };
 
 struct database_node {
@@ -34,10 +37,16 @@ struct user_node {
     UT_hash_handle hh;
 };
 
+struct peer_node {
+    struct conf_peer peer; /* first, as above */
+    UT_hash_handle hh;
+};
+
 struct conf_entries {
     atomic_int refs;
     struct database_node *databases;     /* owned: hash table */
     struct user_node *users;             /* owned: hash table */
+    struct peer_node *peers;             /* owned: hash table */
     struct database_node *auto_database; /* owned: "*"; NULL for none */
 };
 
@@ -46,14 +55,15 @@ enum key_kind {
     KEY_TEXT, /* at most `max` bytes, as the next two */
     KEY_SECRET,
     KEY_HOST,
+    KEY_HOSTS,
     KEY_PORT,
-    KEY_COUNT, /* -1 for not said */
-    KEY_LIMIT, /* any negative number for not said */
+    KEY_PEER_PORT, /* with the default of listen_port */
+    KEY_COUNT,     /* -1 for not said */
+    KEY_LIMIT,     /* any negative number for not said */
     KEY_TIME,
     KEY_POOL_MODE,
+    KEY_BALANCE,
     KEY_LATER_TEXT, /* those of later versions */
-    KEY_LATER_COUNT,
-    KEY_LATER_BALANCE,
 };
 
 struct entry_key {
@@ -65,11 +75,12 @@ struct entry_key {
 
 #define DB(field)   offsetof(struct conf_database, field)
 #define USER(field) offsetof(struct conf_user, field)
+#define PEER(field) offsetof(struct conf_peer, field)
 
 /* clang-format off */
 static const struct entry_key database_keys[] = {
     {"dbname",                    KEY_TEXT,          DB(dbname),                    LIMIT_NAME},
-    {"host",                      KEY_HOST,          DB(host),                      HOST_MAX},
+    {"host",                      KEY_HOSTS,         DB(host),                      HOSTS_MAX},
     {"port",                      KEY_PORT,          DB(port),                      0},
     {"user",                      KEY_TEXT,          DB(user),                      LIMIT_NAME},
     {"password",                  KEY_SECRET,        DB(password),                  SECRET_MAX},
@@ -85,12 +96,12 @@ static const struct entry_key database_keys[] = {
     {"auth_user",                 KEY_LATER_TEXT,    0,                             0},
     {"auth_query",                KEY_LATER_TEXT,    0,                             0},
     {"auth_dbname",               KEY_LATER_TEXT,    0,                             0},
-    {"connect_query",             KEY_LATER_TEXT,    0,                             0},
-    {"min_pool_size",             KEY_LATER_COUNT,   0,                             0},
-    {"reserve_pool_size",         KEY_LATER_COUNT,   0,                             0},
-    {"reserve_pool",              KEY_LATER_COUNT,   0,                             0},
-    {"max_db_connections",        KEY_LATER_COUNT,   0,                             0},
-    {"load_balance_hosts",        KEY_LATER_BALANCE, 0,                             0},
+    {"connect_query",             KEY_TEXT,          DB(connect_query),             QUERY_MAX},
+    {"min_pool_size",             KEY_COUNT,         DB(min_pool_size),             0},
+    {"reserve_pool_size",         KEY_COUNT,         DB(reserve_pool_size),         0},
+    {"reserve_pool",              KEY_COUNT,         DB(reserve_pool_size),         0},
+    {"max_db_connections",        KEY_LIMIT,         DB(max_db_connections),        0},
+    {"load_balance_hosts",        KEY_BALANCE,       DB(balance_hosts),             0},
     {NULL,                        KEY_END,           0,                             0},
 };
 
@@ -103,9 +114,16 @@ static const struct entry_key user_keys[] = {
     {"idle_transaction_timeout",    KEY_TIME,        USER(idle_transaction_timeout_us), 0},
     {"transaction_timeout",         KEY_TIME,        USER(transaction_timeout_us),      0},
     {"client_idle_timeout",         KEY_TIME,        USER(client_idle_timeout_us),      0},
-    {"reserve_pool_size",           KEY_LATER_COUNT, 0,                                 0},
-    {"max_user_connections",        KEY_LATER_COUNT, 0,                                 0},
+    {"reserve_pool_size",           KEY_COUNT,       USER(reserve_pool_size),           0},
+    {"max_user_connections",        KEY_LIMIT,       USER(max_user_connections),        0},
     {NULL,                          KEY_END,         0,                                 0},
+};
+
+static const struct entry_key peer_keys[] = {
+    {"host",      KEY_HOST,      PEER(host),      HOST_MAX},
+    {"port",      KEY_PEER_PORT, PEER(port),      0},
+    {"pool_size", KEY_COUNT,     PEER(pool_size), 0},
+    {NULL,        KEY_END,       0,               0},
 };
 /* clang-format on */
 
@@ -116,7 +134,8 @@ static void *field_of(void *entry, const struct entry_key *key)
 
 static bool owns_text(const struct entry_key *key)
 {
-    return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST;
+    return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST ||
+           key->kind == KEY_HOSTS;
 }
 
 static void init_fields(void *entry, const struct entry_key *keys)
@@ -125,6 +144,9 @@ static void init_fields(void *entry, const struct entry_key *keys)
         switch (key->kind) {
         case KEY_PORT:
             *(int *)field_of(entry, key) = DEFAULT_PORT;
+            break;
+        case KEY_PEER_PORT:
+            *(int *)field_of(entry, key) = DEFAULT_PEER_PORT;
             break;
         case KEY_COUNT:
         case KEY_LIMIT:
@@ -176,11 +198,22 @@ static bool store_text(void *field, const struct entry_key *key, const char *val
     return true;
 }
 
-static bool store_host(void *field, const struct entry_key *key, const char *value, struct err *err)
+/* One host, or with `list` some, between commas. */
+static bool store_host(void *field, const struct entry_key *key, const char *value, bool list,
+                       struct err *err)
 {
-    if (strchr(value, ',') != NULL)
-        return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED,
-                       "a list of hosts is not supported yet by this version");
+    const char *at = value;
+    while (value[0] != '\0') {
+        size_t len = strcspn(at, ",");
+        if (len == 0 || len > HOST_MAX || (at[len] == ',' && !list))
+            return refuse(key, value,
+                          list ? "hosts of 1 to 255 bytes, between commas"
+                               : "one host of 1 to 255 bytes",
+                          err);
+        if (at[len] == '\0')
+            break;
+        at += len + 1;
+    }
     return store_text(field, key, value, err);
 }
 
@@ -216,20 +249,14 @@ static bool store_pool_mode(int *field, const struct entry_key *key, const char 
     return true;
 }
 
-static bool check_later_count(const struct entry_key *key, const char *value, struct err *err)
-{
-    int number = 0;
-    if (!store_int(&number, key, value, INT_MIN, INT_MAX, err))
-        return false;
-    return number <= 0 || refuse_later(key, err);
-}
-
-static bool check_balance(const struct entry_key *key, const char *value, struct err *err)
+static bool store_balance(int *field, const struct entry_key *key, const char *value,
+                          struct err *err)
 {
     const struct conf_word *word = conf_find_word(load_balance_words, value);
     if (word == NULL)
         return refuse(key, value, "round-robin or disable", err);
-    return word->built || refuse_later(key, err);
+    *field = word->value;
+    return true;
 }
 
 static bool store(void *entry, const struct entry_key *key, const char *value, struct err *err)
@@ -240,8 +267,11 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
     case KEY_SECRET:
         return store_text(field, key, value, err);
     case KEY_HOST:
-        return store_host(field, key, value, err);
+        return store_host(field, key, value, false, err);
+    case KEY_HOSTS:
+        return store_host(field, key, value, true, err);
     case KEY_PORT:
+    case KEY_PEER_PORT:
         return store_int(field, key, value, 1, 65535, err);
     case KEY_COUNT:
         return store_int(field, key, value, -1, INT_MAX, err);
@@ -253,10 +283,8 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
         return store_pool_mode(field, key, value, err);
     case KEY_LATER_TEXT:
         return value[0] == '\0' || refuse_later(key, err);
-    case KEY_LATER_COUNT:
-        return check_later_count(key, value, err);
-    case KEY_LATER_BALANCE:
-        return check_balance(key, value, err);
+    case KEY_BALANCE:
+        return store_balance(field, key, value, err);
     case KEY_END:
         break;
     }
@@ -413,6 +441,45 @@ void entries_add_user(struct conf_entries *entries, const struct ini_entry *line
     HASH_ADD_KEYPTR(hh, entries->users, node->user.name, len, node);
 }
 
+static void free_peer(struct peer_node *node)
+{
+    free_texts(&node->peer, peer_keys);
+    mem_free(node);
+}
+
+/* The name of a peer is its number. */
+static void fill_peer(struct conf_peer *peer, const struct entry_place *place)
+{
+    int64_t id = 0;
+    init_fields(peer, peer_keys);
+    if (!value_read_int(place->line->key, 1, CONF_PEER_ID_MAX, &id))
+        complain(place, "expected the number of a peer, from 1 to 16383");
+    peer->id = (int)id;
+    store_pairs(peer, peer_keys, place);
+}
+
+void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line,
+                      struct conf_report *report)
+{
+    const struct entry_place place = {.kind = "peer", .line = line, .report = report};
+    size_t errors = report->n_errors;
+    struct peer_node *node = mem_new(sizeof *node), *old;
+    fill_peer(&node->peer, &place);
+    if (report->n_errors == errors && node->peer.host == NULL)
+        complain(&place, "key \"host\" is missing");
+    if (report->n_errors > errors) {
+        free_peer(node);
+        return;
+    }
+    HASH_FIND(hh, entries->peers, &node->peer.id, sizeof node->peer.id, old);
+    if (old != NULL) {
+        HASH_DEL(entries->peers, old);
+        free_peer(old);
+        warn_again(&place);
+    }
+    HASH_ADD(hh, entries->peers, peer.id, sizeof node->peer.id, node);
+}
+
 struct conf_entries *entries_new(void)
 {
     struct conf_entries *entries = mem_new(sizeof *entries);
@@ -439,6 +506,12 @@ static void free_all(struct conf_entries *entries)
     {
         HASH_DEL(entries->users, user);
         free_user(user);
+    }
+    struct peer_node *peer, *next_peer;
+    HASH_ITER(hh, entries->peers, peer, next_peer)
+    {
+        HASH_DEL(entries->peers, peer);
+        free_peer(peer);
     }
     free_database(entries->auto_database);
     mem_free(entries);
@@ -470,6 +543,13 @@ const struct conf_user *entries_find_user(const struct conf_entries *entries, co
     return node != NULL ? &node->user : NULL;
 }
 
+const struct conf_peer *entries_find_peer(const struct conf_entries *entries, int id)
+{
+    struct peer_node *node;
+    HASH_FIND(hh, entries->peers, &id, sizeof id, node);
+    return node != NULL ? &node->peer : NULL;
+}
+
 const struct conf_database *entries_next_database(const struct conf_entries *entries,
                                                   const struct conf_database *after)
 {
@@ -484,4 +564,12 @@ const struct conf_user *entries_next_user(const struct conf_entries *entries,
     const struct user_node *node = (const struct user_node *)after;
     node = node != NULL ? node->hh.next : entries->users;
     return node != NULL ? &node->user : NULL;
+}
+
+const struct conf_peer *entries_next_peer(const struct conf_entries *entries,
+                                          const struct conf_peer *after)
+{
+    const struct peer_node *node = (const struct peer_node *)after;
+    node = node != NULL ? node->hh.next : entries->peers;
+    return node != NULL ? &node->peer : NULL;
 }

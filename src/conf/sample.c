@@ -35,6 +35,13 @@ static const char head[] =
     "[users]\n"
     ";batch = pool_mode=session pool_size=4 query_timeout=2h\n"
     "\n"
+    ";; Other processes that clients reach by the same address: their peer_id = connection string. "
+    " "
+    "This\n"
+    ";; one may be listed too.  Keys: host port pool_size (cancel requests under way at a time)\n"
+    "[peers]\n"
+    ";2 = host=10.0.0.6 port=6432\n"
+    "\n"
     ";; The section may be called [pgbouncer] too.\n"
     "[howdah]\n";
 

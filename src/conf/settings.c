@@ -118,9 +118,7 @@ static void take_entry(struct load *load, const struct ini_entry *entry)
         entries_add_user(load->settings->entries, entry, load->report);
         break;
     case SECTION_PEERS:
-        conf_report_error(load->report, entry->file, entry->line,
-                          "peer \"%s\": section \"peers\" is not supported yet by this version",
-                          conf_excerpt(entry->key, excerpt));
+        entries_add_peer(load->settings->entries, entry, load->report);
         break;
     case SECTION_NONE: /* under a name that was refused already, or under none */
         if (entry->section[0] == '\0')
@@ -158,6 +156,11 @@ static bool load_users(struct settings *settings, struct conf_report *report)
     return true;
 }
 
+static bool has_peers_without_id(const struct settings *settings)
+{
+    return settings->peer_id == 0 && conf_next_peer(settings, NULL) != NULL;
+}
+
 static void finish(struct load *load, const char *path, size_t errors_before)
 {
     bool readable = load->seen_any || load->report->n_errors == errors_before;
@@ -167,6 +170,9 @@ static void finish(struct load *load, const char *path, size_t errors_before)
         conf_report_error(load->report, load->auth_file_at, load->auth_file_line,
                           "setting \"auth_file\": could not load the users from \"%s\"",
                           load->settings->auth_file);
+    if (has_peers_without_id(load->settings))
+        conf_report_warning(load->report, path, 0,
+                            "section \"peers\" has no effect without the setting \"peer_id\"");
     mem_free(load->auth_file_at);
 }
 
@@ -301,6 +307,11 @@ const struct conf_user *conf_find_user(const struct settings *settings, const ch
     return entries_find_user(settings->entries, name);
 }
 
+const struct conf_peer *conf_find_peer(const struct settings *settings, int id)
+{
+    return entries_find_peer(settings->entries, id);
+}
+
 const char *conf_find_secret(const struct settings *settings, const char *user)
 {
     return userlist_find(settings->users, user);
@@ -323,6 +334,12 @@ const struct conf_user *conf_next_user(const struct settings *settings,
     return entries_next_user(settings->entries, after);
 }
 
+const struct conf_peer *conf_next_peer(const struct settings *settings,
+                                       const struct conf_peer *after)
+{
+    return entries_next_peer(settings->entries, after);
+}
+
 enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf_database *database,
                               const struct conf_user *user)
 {
@@ -341,6 +358,23 @@ int conf_pool_size(const struct settings *settings, const struct conf_database *
     if (database != NULL && database->pool_size >= 0)
         return database->pool_size;
     return settings->default_pool_size;
+}
+
+int conf_min_pool_size(const struct settings *settings, const struct conf_database *database)
+{
+    if (database != NULL && database->min_pool_size >= 0)
+        return database->min_pool_size;
+    return settings->min_pool_size;
+}
+
+int conf_reserve_pool_size(const struct settings *settings, const struct conf_database *database,
+                           const struct conf_user *user)
+{
+    if (user != NULL && user->reserve_pool_size >= 0)
+        return user->reserve_pool_size;
+    if (database != NULL && database->reserve_pool_size >= 0)
+        return database->reserve_pool_size;
+    return settings->reserve_pool_size;
 }
 
 int64_t conf_query_wait_timeout_us(const struct settings *settings,
@@ -367,6 +401,16 @@ static int limit(int own, int general)
     if (own > 0)
         return own;
     return general > 0 ? general : 0;
+}
+
+int conf_max_db_connections(const struct settings *settings, const struct conf_database *database)
+{
+    return limit(database != NULL ? database->max_db_connections : 0, settings->max_db_connections);
+}
+
+int conf_max_user_connections(const struct settings *settings, const struct conf_user *user)
+{
+    return limit(user != NULL ? user->max_user_connections : 0, settings->max_user_connections);
 }
 
 int conf_max_db_client_connections(const struct settings *settings,
@@ -405,4 +449,14 @@ int64_t conf_client_idle_timeout_us(const struct settings *settings, const struc
 {
     bool own = user != NULL && user->client_idle_timeout_us > 0;
     return own ? user->client_idle_timeout_us : settings->client_idle_timeout_us;
+}
+
+int conf_peer_pool_size(const struct settings *settings, const struct conf_peer *peer)
+{
+    /* "No limit" is for servers that clients with a login ask for.  Anybody can send a cancel
+     * request. */
+    enum { MOST = 100 };
+    if (peer->pool_size >= 0)
+        return peer->pool_size;
+    return settings->default_pool_size > 0 ? settings->default_pool_size : MOST;
 }

@@ -17,7 +17,7 @@
  *   - SET of what cannot change is refused, where there it answers success.
  *
  * Ownership:  a snapshot owns all it points to, until the last reference is dropped; strings,
- *             databases and users are lent until then
+ *             databases, users and peers are lent until then
  * Threading:  any thread may read, take and drop references; loading is for one thread at a time
  * Errors:     of a load go to the report (conf/report.h), of one value to *err
  */
@@ -78,6 +78,7 @@ void settings_unref(struct settings *settings); /* accepts NULL */
 const struct conf_database *conf_find_database(const struct settings *settings, const char *name);
 const struct conf_database *conf_auto_database(const struct settings *settings); /* "*" */
 const struct conf_user *conf_find_user(const struct settings *settings, const char *name);
+const struct conf_peer *conf_find_peer(const struct settings *settings, int id);
 /* From auth_file: plain text, md5... or SCRAM-SHA-256$...; "" when the user has none; NULL when
  * there is no such user, and for all with auth_type any, which does not read auth_file. */
 const char *conf_find_secret(const struct settings *settings, const char *user);
@@ -90,6 +91,8 @@ const struct conf_database *conf_next_database(const struct settings *settings,
                                                const struct conf_database *after);
 const struct conf_user *conf_next_user(const struct settings *settings,
                                        const struct conf_user *after);
+const struct conf_peer *conf_next_peer(const struct settings *settings,
+                                       const struct conf_peer *after);
 
 /* The value that counts: what the user's entry says, else the database's, else the setting.
  * database and user may be NULL.  Sizes and limits: 0 is no limit; times: 0 is off. */
@@ -97,6 +100,11 @@ enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf
                               const struct conf_user *user);
 int conf_pool_size(const struct settings *settings, const struct conf_database *database,
                    const struct conf_user *user);
+int conf_min_pool_size(const struct settings *settings, const struct conf_database *database);
+int conf_reserve_pool_size(const struct settings *settings, const struct conf_database *database,
+                           const struct conf_user *user);
+int conf_max_db_connections(const struct settings *settings, const struct conf_database *database);
+int conf_max_user_connections(const struct settings *settings, const struct conf_user *user);
 int64_t conf_query_wait_timeout_us(const struct settings *settings,
                                    const struct conf_database *database,
                                    const struct conf_user *user);
@@ -110,5 +118,8 @@ int64_t conf_idle_transaction_timeout_us(const struct settings *settings,
                                          const struct conf_user *user);
 int64_t conf_transaction_timeout_us(const struct settings *settings, const struct conf_user *user);
 int64_t conf_client_idle_timeout_us(const struct settings *settings, const struct conf_user *user);
+
+/* How many cancel requests may be on their way to the peer at a time; 0: it gets none. */
+int conf_peer_pool_size(const struct settings *settings, const struct conf_peer *peer);
 
 #endif

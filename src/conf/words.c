@@ -48,8 +48,24 @@ const struct conf_word server_tls_words[] = {
 
 const struct conf_word load_balance_words[] = {
     {"round-robin", 0, true,  NULL},
-    {"disable",     1, false, NULL},
+    {"disable",     1, true,  NULL},
     {NULL,          0, false, NULL},
+};
+
+const struct conf_word syslog_facility_words[] = {
+    {"auth",     FACILITY_AUTH,       true,  NULL},
+    {"authpriv", FACILITY_AUTHPRIV,   true,  NULL},
+    {"daemon",   FACILITY_DAEMON,     true,  NULL},
+    {"user",     FACILITY_USER,       true,  NULL},
+    {"local0",   FACILITY_LOCAL0,     true,  NULL},
+    {"local1",   FACILITY_LOCAL0 + 1, true,  NULL},
+    {"local2",   FACILITY_LOCAL0 + 2, true,  NULL},
+    {"local3",   FACILITY_LOCAL0 + 3, true,  NULL},
+    {"local4",   FACILITY_LOCAL0 + 4, true,  NULL},
+    {"local5",   FACILITY_LOCAL0 + 5, true,  NULL},
+    {"local6",   FACILITY_LOCAL0 + 6, true,  NULL},
+    {"local7",   FACILITY_LOCAL0 + 7, true,  NULL},
+    {NULL,       0,                   false, NULL},
 };
 /* clang-format on */
 

@@ -32,6 +32,15 @@ enum tls_mode {
     TLS_VERIFY_FULL,
 };
 
+/* As RFC 3164 numbers them. */
+enum syslog_facility {
+    FACILITY_USER = 1,
+    FACILITY_DAEMON = 3,
+    FACILITY_AUTH = 4,
+    FACILITY_AUTHPRIV = 10,
+    FACILITY_LOCAL0 = 16, /* and up to local7 */
+};
+
 struct conf_word {
     const char *word; /* NULL ends a table */
     int value;
@@ -44,6 +53,10 @@ extern const struct conf_word pool_mode_words[];
 extern const struct conf_word client_tls_words[];
 extern const struct conf_word server_tls_words[];
 extern const struct conf_word load_balance_words[];
+extern const struct conf_word syslog_facility_words[];
+
+/* Which of a list of hosts the next server is opened to. */
+enum load_balance { BALANCE_ROUND_ROBIN, BALANCE_DISABLE /* the same, until it fails */ };
 
 const struct conf_word *conf_find_word(const struct conf_word *words, const char *word);
 const char *conf_word_of(const struct conf_word *words, int value); /* "?" for no value of it */

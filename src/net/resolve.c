@@ -98,6 +98,15 @@ int address_print(const struct address *address, char *text, size_t size)
     return 0;
 }
 
+const char *address_text(const struct address *address, char text[ADDRESS_TEXT])
+{
+    char host[INET6_ADDRSTRLEN];
+    int port = address_print(address, host, sizeof host);
+    bool v6 = address->socket.ss_family == AF_INET6;
+    snprintf(text, ADDRESS_TEXT, v6 ? "[%s]:%d" : "%s:%d", host, port);
+    return text;
+}
+
 static bool same_host(const struct map_entry *entry, const void *host)
 {
     return strcmp(((const struct cached *)entry)->host, host) == 0;

@@ -64,5 +64,8 @@ bool address_is_unix(const struct address *address);
 
 /* For people: "127.0.0.1", "::1", or "unix"; and the port, 0 for unix sockets. */
 int address_print(const struct address *address, char *text, size_t size);
+/* For the log: "127.0.0.1:6432", "[::1]:6432", "unix:0". */
+enum { ADDRESS_TEXT = 80 };
+const char *address_text(const struct address *address, char text[ADDRESS_TEXT]);
 
 #endif

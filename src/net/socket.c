@@ -32,8 +32,8 @@ static int new_socket(const struct address *address)
     return socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* With SO_REUSEPORT the kernel would let us share a port with another program of the same user:
- * a bind without it tells. */
+/* The workers need SO_REUSEPORT, with which the kernel would let us share the port with another
+ * program of the same user: a bind without it tells. */
 static bool port_is_free(const struct address *address)
 {
     int fd = new_socket(address);
@@ -53,7 +53,7 @@ int socket_listen(const struct address *address, const struct settings *settings
                   struct err *err)
 {
     bool tcp = !address_is_unix(address);
-    if (tcp && !shared && !port_is_free(address))
+    if (tcp && !shared && !settings->so_reuseport && !port_is_free(address))
         return fail(-1, err, "could not bind");
     int fd = new_socket(address);
     if (fd < 0)

@@ -12,7 +12,8 @@ struct address;
 struct err;
 struct settings;
 
-/* Non-blocking, close-on-exec; -1 and *err on failure. */
+/* Non-blocking, close-on-exec; -1 and *err on failure.  shared: the process listens there already,
+ * on another socket; else the port must be free, unless so_reuseport says that it need not. */
 int socket_listen(const struct address *address, const struct settings *settings, bool shared,
                   struct err *err);
 /* *pending: the connection is under way. */

@@ -216,4 +216,6 @@ void stream_release(struct stream *stream, struct loop *loop)
 void stream_yield(struct stream *stream)
 {
     event_active(&stream->event, EV_READ, 1);
+    /* What has been made active runs before the loop looks at the sockets again: look now. */
+    event_base_loopcontinue(event_get_base(&stream->event));
 }

@@ -1,13 +1,19 @@
 #include "pool/clean.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/limits.h"
 #include "base/reader.h"
 #include "conf/settings.h"
 #include "net/stream.h"
+#include "pool/opening.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "pool/serverlog.h"
 #include "proto/message.h"
+#include "proto/response.h"
 
 enum { CLEAN_TIMEOUT_US = 30000000 };
 
@@ -26,70 +32,25 @@ bool server_is_clean(const struct server *server)
 {
     return server->txn == TXN_IDLE && replies_settled(&server->replies) && !server->replies.open &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
-           !server->wanted_deallocate && server->remain == 0 && server->stash.len == 0 &&
-           server->cancels == 0 && stream_pending(&server->stream) == 0 && !server->stream.broken;
+           !server->wanted_deallocate && !server->wanted_unlisten && server->remain == 0 &&
+           server->stash.len == 0 && server->cancels == 0 && stream_pending(&server->stream) == 0 &&
+           !server->stream.broken && !server->stream.readable;
 }
 
-/* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
-static bool step(struct server *server)
+static void finish(struct server *server)
 {
-    if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
-        stream_pending(&server->stream) > 0)
-        return true;
-    server->hurry = false;
-    if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
-        server_close(server, "client disconnect while server was not ready");
-        return false;
-    } else if (server->cancels > 0) {
-        server->state = SERVER_CANCELED; /* the signal must not hit what we send now */
-    } else if (server->txn != TXN_IDLE) {
-        server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
-    } else if (server->wanted_deallocate) {
-        server->wanted_deallocate = false;
-        server_send_query(server, "DEALLOCATE ALL", REPLY_SWALLOW, &nobody, NULL, NULL);
-    } else if (server->wanted_reset) {
-        server->wanted_reset = false;
-        server->resetting = true;
-        server_send_query(server, server->part->worker->settings->server_reset_query, REPLY_SWALLOW,
-                          &nobody, NULL, NULL);
-    } else {
-        server->resetting = false;
-        deadline_clear(server->part->worker->loop, &server->deadline);
-        part_release(server);
-        return false;
-    }
-    return true;
-}
-
-static bool needs_reset(const struct server *server)
-{
-    const struct settings *settings = server->part->worker->settings;
-    return settings->server_reset_query[0] != '\0' &&
-           (server->part->mode == POOL_SESSION || settings->server_reset_query_always);
-}
-
-static void begin(struct server *server)
-{
-    server->client = NULL;
-    server->lease_no++;
-    server->forward = false;
-    server->hurry = false;
-    server->wanted_reset = needs_reset(server);
-    server->state = SERVER_CLEANING;
-}
-
-void server_release(struct server *server)
-{
-    if (server->cancels == 0 && !needs_reset(server) && server_is_clean(server)) {
-        server->client = NULL;
-        server->lease_no++;
-        part_release(server);
+    server->resetting = false;
+    deadline_clear(server->part->worker->loop, &server->deadline);
+    if (server->starting) {
+        server->starting = false;
+        part_server_ready(server);
         return;
     }
-    begin(server);
-    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
-                 clock_now_us() + CLEAN_TIMEOUT_US);
-    step(server);
+    if (server->testing) {
+        server->testing = server->unchecked = false;
+        server->part->n_testing--;
+    }
+    part_release(server);
 }
 
 /* Ends a batch that the client has not ended.  A Sync alone would commit what it did; PostgreSQL
@@ -103,8 +64,115 @@ static void fail_batch(struct server *server)
     stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
 }
 
+/* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
+static bool step(struct server *server)
+{
+    if (server->replies.skipping)
+        fail_batch(server); /* an error has come, and its client is gone without a Sync */
+    if (!replies_settled(&server->replies) || server->remain > 0 || server->stash.len > 0 ||
+        stream_pending(&server->stream) > 0)
+        return true;
+    if (server->stream.readable) {
+        stream_yield(&server->stream); /* nothing was asked: what is it that it says? */
+        return true;
+    }
+    server->hurry = false;
+    if (server->replies.uncertain || server->replies.copy_in || server->stream.broken) {
+        server_close(server, "client disconnect while server was not ready");
+        return false;
+    } else if (server->cancels > 0) {
+        server->state = SERVER_CANCELED; /* the signal must not hit what we send now */
+    } else if (server->txn != TXN_IDLE) {
+        server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_deallocate) {
+        server->wanted_deallocate = false;
+        server_send_query(server, "DEALLOCATE ALL", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_unlisten) {
+        server->wanted_unlisten = false;
+        server_send_query(server, "UNLISTEN *", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if (server->wanted_reset) {
+        server->wanted_reset = false;
+        server->resetting = true;
+        server_send_query(server, server->part->worker->settings->server_reset_query, REPLY_SWALLOW,
+                          &nobody, NULL, NULL);
+    } else {
+        finish(server);
+        return false;
+    }
+    return true;
+}
+
+static bool needs_reset(const struct server *server)
+{
+    const struct settings *settings = server->part->worker->settings;
+    return settings->server_reset_query[0] != '\0' &&
+           (server->part->mode == POOL_SESSION || server->opening != NULL ||
+            settings->server_reset_query_always);
+}
+
+static void begin(struct server *server)
+{
+    server->client = NULL;
+    server->lease_no++;
+    server->forward = false;
+    server->hurry = false;
+    server->wanted_reset = needs_reset(server);
+    server->replies.busy = false; /* nothing is passed on any more */
+    server->state = SERVER_CLEANING;
+    /* What its client has not taken any more is there already: no event will tell. */
+    server->stream.readable |= server->stash.len > 0;
+    if (server->stream.readable)
+        stream_yield(&server->stream);
+}
+
+/* Nobody else can use it, so there is nothing to clean. */
+static bool close_if_for_one(struct server *server)
+{
+    if (!opening_is_for_one(server->opening))
+        return false;
+    server_close(server, "replication client was closed");
+    return true;
+}
+
+void server_release(struct server *server)
+{
+    if (close_if_for_one(server))
+        return;
+    if (server->cancels == 0 && !needs_reset(server) && server_is_clean(server)) {
+        server->client = NULL;
+        server->lease_no++;
+        part_release(server);
+        return;
+    }
+    begin(server);
+    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_QUERY,
+                 clock_now_us() + CLEAN_TIMEOUT_US);
+    step(server);
+}
+
+void server_test(struct server *server)
+{
+    const struct settings *settings = server->part->worker->settings;
+    const char *sql = settings->server_check_query;
+    int64_t limit_us = settings->server_connect_timeout_us;
+    server->testing = true;
+    deadline_set(server->part->worker->loop, &server->deadline, DEADLINE_CONNECT,
+                 clock_now_us() + (limit_us > 0 ? limit_us : CLEAN_TIMEOUT_US));
+    server_send_query(server, strcmp(sql, "<empty>") == 0 ? "" : sql, REPLY_SWALLOW, &nobody, NULL,
+                      NULL);
+}
+
+void server_begin_connect_query(struct server *server, const char *sql)
+{
+    server->state = SERVER_CLEANING;
+    server->starting = true;
+    server_send_query(server, sql, REPLY_SWALLOW, &nobody, NULL, NULL);
+}
+
 void server_abandon(struct server *server, bool streaming)
 {
+    if (close_if_for_one(server))
+        return;
     begin(server);
     if (streaming || server->stream.broken || stream_pending(&server->stream) > 0 ||
         server->replies.copy_in || server->replies.copy_both) {
@@ -116,19 +184,21 @@ void server_abandon(struct server *server, bool streaming)
     server->hurry = server->replies.count > 0;
     if (server->hurry)
         server_cancel(server, NULL, NULL);
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }
 
 void server_finish(struct server *server)
 {
+    if (close_if_for_one(server))
+        return;
     begin(server);
     if (server->stream.broken || server->replies.copy_in || server->replies.copy_both) {
         server_close(server, "client disconnect while server was not ready");
         return;
     }
-    if (server->replies.open || server->replies.skipping)
+    if (server->replies.open)
         fail_batch(server);
     step(server);
 }
@@ -159,6 +229,15 @@ static const char *take_idle(struct server *server, uint8_t kind, const char *bo
     }
 }
 
+/* Only logged: as in PgBouncer, the server is used all the same. */
+static void log_error_of(const struct server *server, const char *body, size_t len)
+{
+    struct err err;
+    const char *severity;
+    response_parse(body, len, &err, &severity);
+    server_log(server, LOG_WARNING, "connect_query failed: %s %s", severity, err.message);
+}
+
 /* A whole message in CLEANING; NULL, or why the server must be closed. */
 static const char *take(struct server *server, uint8_t kind, const char *body, size_t len)
 {
@@ -172,6 +251,10 @@ static const char *take(struct server *server, uint8_t kind, const char *body, s
     case BE_ERROR_RESPONSE:
         if (server->resetting)
             return "reset query failed";
+        if (server->testing)
+            return "test query failed";
+        if (server->starting)
+            log_error_of(server, body, len);
         break;
     case BE_COMMAND_COMPLETE:
         server_take_command(server, body, len);

@@ -12,6 +12,7 @@
 struct params {
     struct map_entry entry; /* first: the map finds us by it */
     unsigned refs;          /* under the table's mutex */
+    uint64_t environment;
     size_t n;
     char *values[]; /* owned; NULL: not known */
 };
@@ -97,6 +98,29 @@ static uint64_t hash_values(size_t n, const char *const *values)
     return hash;
 }
 
+bool params_in_environment(const struct params_table *table, size_t i)
+{
+    return strcasecmp(table->names[i], "application_name") != 0;
+}
+
+static uint64_t hash_environment(const struct params_table *table, const char *const *values)
+{
+    struct buf all = BUF_NONE;
+    for (size_t i = 0; i < table->n; i++) {
+        buf_append_u8(&all, values[i] != NULL);
+        if (values[i] != NULL && params_in_environment(table, i))
+            buf_append_cstr(&all, values[i]);
+    }
+    uint64_t hash = hash_bytes(all.data, all.len);
+    buf_done(&all);
+    return hash;
+}
+
+uint64_t params_environment(const struct params *params)
+{
+    return params->environment;
+}
+
 struct wanted {
     size_t n;
     const char *const *values;
@@ -123,6 +147,7 @@ static struct params *intern(struct params_table *table, const char *const *valu
     if (set == NULL) {
         set = mem_new(sizeof *set + table->n * sizeof(char *));
         set->entry.hash = hash;
+        set->environment = hash_environment(table, values);
         set->n = table->n;
         for (size_t i = 0; i < table->n; i++)
             set->values[i] = mem_strdup(values[i]);
@@ -200,17 +225,41 @@ void params_quote(struct buf *sql, const char *value)
     buf_append_u8(sql, '\'');
 }
 
+static bool differs(const char *have, const char *want)
+{
+    return want != NULL && (have == NULL || strcmp(have, want) != 0);
+}
+
+/* What the server does not report has no value that it could be set back to. */
+static void append_resets(const struct params_table *table, const struct params *from,
+                          const struct params *to, struct buf *sql)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        if (from->values[i] == NULL || to->values[i] != NULL)
+            continue;
+        buf_append_str(sql, "RESET \"");
+        for (const char *at = table->names[i]; *at != '\0'; at++) {
+            if (*at == '"')
+                buf_append_u8(sql, '"');
+            buf_append_u8(sql, (uint8_t)*at);
+        }
+        buf_append_str(sql, "\";");
+    }
+}
+
 /* set_config() rather than SET: it takes any value as the server reported it, lists included,
  * and one statement does for all. */
 bool params_difference(const struct params_table *table, const struct params *from,
                        const struct params *to, struct buf *sql)
 {
+    size_t begin = sql->len;
     const char *before = "SELECT ";
     if (from == to)
         return false;
+    append_resets(table, from, to, sql);
     for (size_t i = 0; i < table->n; i++) {
         const char *have = from->values[i], *want = to->values[i];
-        if (want == NULL || (have != NULL && strcmp(have, want) == 0))
+        if (!differs(have, want))
             continue;
         buf_append_str(sql, before);
         buf_append_str(sql, "pg_catalog.set_config(");
@@ -220,5 +269,7 @@ bool params_difference(const struct params_table *table, const struct params *fr
         buf_append_str(sql, ",false)");
         before = ",";
     }
-    return before[0] == ',';
+    if (before[0] == ',')
+        buf_append_u8(sql, ';');
+    return sql->len > begin;
 }

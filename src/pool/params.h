@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf;
 struct params;
@@ -43,6 +44,11 @@ struct params *params_ref(struct params_table *table, struct params *params);
 void params_unref(struct params_table *table, struct params *params); /* accepts NULL */
 
 const char *params_get(const struct params *params, size_t i); /* NULL: not known */
+
+/* Equal for sets that differ in application_name at most: what the meaning of a statement's text
+ * depends on, as its literals are read when it is parsed. */
+uint64_t params_environment(const struct params *params);
+bool params_in_environment(const struct params_table *table, size_t i);
 
 /* Appends the statement that gives a session with `from` the values of `to`; false: no need. */
 bool params_difference(const struct params_table *table, const struct params *from,

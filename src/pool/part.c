@@ -1,5 +1,5 @@
 /*
- * Who gets a server that is free, and when a new one is opened.
+ * Who waits, and who gets a server that is free.
  *
  * No wake-up is lost between workers because each side publishes before it looks: a worker that
  * begins to wait stores its slot's oldest_us and then reads idle and size of the others; one whose
@@ -17,36 +17,28 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/cancel.h"
+#include "pool/opening.h"
+#include "pool/part.h"
 #include "pool/server.h"
 
-enum {
-    SLACK_US = 4000,         /* how much longer a waiter of another worker must have waited */
-    CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
-    RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
-    UPKEEP_EVERY_US = 333000,
-};
+enum { SLACK_US = 4000 /* how much longer a waiter of another worker must have waited */ };
 
 static struct pool_slot *slot_of(const struct part *part)
 {
     return &part->pool->slots[part->worker->index];
 }
 
-static bool alone(const struct part *part)
-{
-    return part->pool->pools->n_workers == 1;
-}
-
 /* ---- what the other workers may know ---- */
 
 static void publish_idle(struct part *part)
 {
-    if (!alone(part))
+    if (!part_alone(part))
         atomic_store(&slot_of(part)->idle, part->n_idle);
 }
 
 static void publish_oldest(struct part *part)
 {
-    if (alone(part))
+    if (part_alone(part))
         return;
     const struct waiter *oldest = TAILQ_FIRST(&part->waiters);
     atomic_store(&slot_of(part)->oldest_us, oldest != NULL ? oldest->since_us : 0);
@@ -62,7 +54,7 @@ static int longest_elsewhere(const struct part *part, int64_t *since_us)
     struct pool *pool = part->pool;
     int found = -1;
     *since_us = 0;
-    if (alone(part) || part->worker->suspended ||
+    if (part_alone(part) || part->worker->suspended ||
         atomic_load(&pool->waiting_workers) <= (part->published ? 1 : 0))
         return -1;
     for (unsigned i = 0; i < pool->pools->n_workers; i++) {
@@ -81,65 +73,56 @@ struct part_mail {
     struct mail mail;
     struct pool *pool;
     unsigned to, from; /* indices of workers */
+    part_call *call;
 };
 
-static void hunt(struct part *part);
-static void give_idle_away(struct part *part, unsigned to);
+static void deliver_call(struct mail *mail, struct loop *loop)
+{
+    struct part_mail *call = (struct part_mail *)mail;
+    call->call(part_get(call->pool->pools->workers[call->to], call->pool), call->from);
+    mem_free(call);
+}
 
-static void post_to(struct pool *pool, unsigned to, unsigned from,
-                    void (*deliver)(struct mail *, struct loop *))
+void part_post(struct part *part, unsigned to, part_call *call)
 {
     struct part_mail *mail = mem_new(sizeof *mail);
-    mail->mail.deliver = deliver;
-    mail->pool = pool;
+    mail->mail.deliver = deliver_call;
+    mail->pool = part->pool;
     mail->to = to;
-    mail->from = from;
-    loop_post(pool->pools->workers[to]->loop, &mail->mail);
+    mail->from = part->worker->index;
+    mail->call = call;
+    loop_post(part->pool->pools->workers[to]->loop, &mail->mail);
 }
 
-static struct part *part_of_mail(const struct part_mail *mail)
+static void give_idle_away(struct part *part, unsigned to);
+
+static void take_answer(struct part *part, unsigned from)
 {
-    return part_get(mail->pool->pools->workers[mail->to], mail->pool);
+    part->asked &= ~(UINT64_C(1) << (from % 64));
+    part_hunt(part);
 }
 
-static void deliver_answer(struct mail *mail, struct loop *loop)
+static void take_want(struct part *part, unsigned from)
 {
-    struct part_mail *answer = (struct part_mail *)mail;
-    struct part *part = part_of_mail(answer);
-    part->asked &= ~(UINT64_C(1) << (answer->from % 64));
-    mem_free(answer);
-    hunt(part);
-}
-
-static void deliver_want(struct mail *mail, struct loop *loop)
-{
-    struct part_mail *want = (struct part_mail *)mail;
-    struct part *part = part_of_mail(want);
-    unsigned to = want->from;
-    mem_free(want);
     if (part->n_waiting == 0)
-        give_idle_away(part, to);
-    post_to(part->pool, to, part->worker->index, deliver_answer);
+        give_idle_away(part, from);
+    part_post(part, from, take_answer);
 }
 
-static void deliver_room(struct mail *mail, struct loop *loop)
+static void take_room(struct part *part, unsigned from)
 {
-    struct part_mail *room = (struct part_mail *)mail;
-    struct part *part = part_of_mail(room);
-    mem_free(room);
-    hunt(part);
+    part_hunt(part);
 }
 
-/* There is room for a new server: let whoever waits elsewhere know. */
-static void announce_room(struct part *part)
+void part_announce_room(struct part *part)
 {
     int64_t since_us;
     int to = longest_elsewhere(part, &since_us);
     if (to >= 0)
-        post_to(part->pool, (unsigned)to, part->worker->index, deliver_room);
+        part_post(part, (unsigned)to, take_room);
 }
 
-static void ask_others(struct part *part)
+void part_ask_others(struct part *part)
 {
     struct pool *pool = part->pool;
     for (unsigned i = 0; i < pool->pools->n_workers; i++) {
@@ -148,67 +131,8 @@ static void ask_others(struct part *part)
             atomic_load(&pool->slots[i].idle) <= 0)
             continue;
         part->asked |= bit;
-        post_to(pool, i, part->worker->index, deliver_want);
+        part_post(part, i, take_want);
     }
-}
-
-/* ---- new servers ---- */
-
-static bool paused(const struct part *part)
-{
-    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) !=
-               PAUSE_NONE ||
-           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
-}
-
-static bool may_open(const struct part *part)
-{
-    return part->db != NULL && !part->worker->stopping && !part->worker->suspended && !paused(part);
-}
-
-/* After a failure one attempt at a time shows whether the server is back. */
-static bool reserve(struct part *part)
-{
-    struct pool *pool = part->pool;
-    int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
-    if (!count_take(&pool->n_connecting, at_once))
-        return false;
-    if (!count_take(&pool->size, atomic_load(&pool->limit))) {
-        atomic_fetch_sub(&pool->n_connecting, 1);
-        return false;
-    }
-    atomic_fetch_add(&pool->database->n_servers, 1);
-    return true;
-}
-
-static void on_retry(struct deadline *deadline, struct loop *loop)
-{
-    struct part *part = CONTAINER_OF(deadline, struct part, retry);
-    hunt(part);
-}
-
-static bool must_wait_to_retry(struct part *part)
-{
-    int64_t at_us = atomic_load(&part->pool->retry_at_us);
-    if (at_us == 0 || at_us <= clock_now_us())
-        return false;
-    deadline_set(part->worker->loop, &part->retry, DEADLINE_OTHER, at_us);
-    return true;
-}
-
-/* Looks for servers for the clients that wait here. */
-static void hunt(struct part *part)
-{
-    if (part->n_waiting == 0 || !may_open(part))
-        return;
-    if (!must_wait_to_retry(part)) {
-        while (part->n_waiting > part->n_connecting && reserve(part)) {
-            part->n_connecting++;
-            server_connect(part);
-        }
-    }
-    if (part->n_waiting > part->n_connecting && !alone(part))
-        ask_others(part);
 }
 
 /* ---- the queue ---- */
@@ -233,10 +157,36 @@ void part_enlist(struct part *part, struct server *server, enum server_state sta
     part->n_others++;
 }
 
-struct server *part_acquire(struct part *part)
+static struct server *first_idle(struct part *part, const struct opening *opening)
 {
     struct server *server = TAILQ_FIRST(&part->idle);
-    if (server == NULL || part->n_waiting > 0 || paused(part))
+    while (server != NULL && !opening_same(server->opening, opening))
+        server = TAILQ_NEXT(server, entry);
+    return server;
+}
+
+static void test(struct part *part, struct server *server)
+{
+    part->n_testing++;
+    part_enlist(part, server, SERVER_CLEANING);
+    server_test(server);
+}
+
+bool part_test_idle(struct part *part, const struct opening *opening)
+{
+    struct server *server = first_idle(part, opening);
+    if (server == NULL || part_paused(part))
+        return false;
+    unlink_server(part, server);
+    test(part, server);
+    return true;
+}
+
+struct server *part_acquire(struct part *part, const struct opening *opening)
+{
+    struct server *server = first_idle(part, opening);
+    if (server == NULL || (part->n_waiting > 0 && opening == NULL) || part_paused(part) ||
+        server->unchecked) /* then whoever waits has it tested */
         return NULL;
     unlink_server(part, server);
     part_enlist(part, server, SERVER_LEASED);
@@ -247,29 +197,57 @@ void part_wait(struct part *part, struct waiter *waiter)
 {
     assert(waiter->since_us == 0);
     waiter->since_us = clock_now_us();
-    TAILQ_INSERT_TAIL(&part->waiters, waiter, entry);
+    part_rejoin(part, waiter);
+    part_hunt(part);
+}
+
+void part_rejoin(struct part *part, struct waiter *waiter)
+{
+    struct waiter *before = TAILQ_LAST(&part->waiters, waiter_list);
+    while (before != NULL && before->since_us > waiter->since_us)
+        before = TAILQ_PREV(before, waiter_list, entry);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&part->waiters, before, waiter, entry);
+    else
+        TAILQ_INSERT_HEAD(&part->waiters, waiter, entry);
     part->n_waiting++;
-    if (part->n_waiting == 1)
+    if (before == NULL)
         publish_oldest(part);
-    hunt(part);
+}
+
+void part_unlist(struct part *part, struct waiter *waiter)
+{
+    if (waiter->coming != NULL) {
+        TAILQ_REMOVE(&part->expecting, waiter, entry);
+        part->n_expecting--;
+        waiter->coming->waiter = NULL;
+        waiter->coming = NULL;
+        return;
+    }
+    bool first = TAILQ_FIRST(&part->waiters) == waiter;
+    TAILQ_REMOVE(&part->waiters, waiter, entry);
+    part->n_waiting--;
+    if (first)
+        publish_oldest(part);
+    if (part->hungry)
+        part_end_hunger(part, waiter->since_us);
 }
 
 void part_leave(struct part *part, struct waiter *waiter)
 {
     if (waiter->since_us == 0)
         return;
-    bool first = TAILQ_FIRST(&part->waiters) == waiter;
-    TAILQ_REMOVE(&part->waiters, waiter, entry);
-    part->n_waiting--;
-    if (first)
-        publish_oldest(part);
+    part_unlist(part, waiter);
     waiter->since_us = 0;
 }
 
-static void grant(struct part *part, struct server *server)
+static void grant(struct part *part, struct waiter *waiter, struct server *server)
 {
-    struct waiter *waiter = TAILQ_FIRST(&part->waiters);
     int64_t since_us = waiter->since_us;
+    if (server->unchecked) {
+        test(part, server);
+        return;
+    }
     part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
     uint64_t waited_us = (uint64_t)(clock_now_us() - since_us);
@@ -278,11 +256,18 @@ static void grant(struct part *part, struct server *server)
     part->worker->events->granted(part->worker, waiter, server);
 }
 
+bool part_is_untested(const struct part *part, int64_t idle_us)
+{
+    const struct settings *settings = part->worker->settings;
+    return settings->server_check_query[0] != '\0' && idle_us >= settings->server_check_delay_us;
+}
+
 static void make_idle(struct part *part, struct server *server)
 {
     server->part = part;
     server->state = SERVER_IDLE;
     server->idle_since_us = clock_now_us();
+    server->unchecked |= part_is_untested(part, 0);
     if (part->worker->settings->server_round_robin)
         TAILQ_INSERT_TAIL(&part->idle, server, entry);
     else
@@ -301,12 +286,26 @@ static void give_idle_away(struct part *part, unsigned to)
     server_hand_over(server, pool->parts[to]);
 }
 
-static bool too_old(const struct part *part, const struct server *server, int64_t now_us)
+bool part_evict(struct part *part, const struct waiter *waiter)
+{
+    struct server *server = TAILQ_LAST(&part->idle, server_list);
+    while (server != NULL && waiter != NULL && opening_same(server->opening, waiter->opening))
+        server = TAILQ_PREV(server, server_list, entry);
+    if (server == NULL)
+        return false;
+    server_close(server, "evicted");
+    return true;
+}
+
+bool part_too_old(const struct part *part, const struct server *server, int64_t now_us)
 {
     int64_t lifetime_us = conf_server_lifetime_us(part->worker->settings, part->db);
-    if (lifetime_us == 0 && server->lease_no == 0)
-        return false; /* 0: to be used once */
-    return now_us - server->connected_us >= lifetime_us;
+    if (lifetime_us == 0)
+        return server->lease_no > 0; /* to be used once */
+    /* Those that were opened together are not closed together. */
+    int64_t early_us =
+        lifetime_us / 10 / 1000 * (int64_t)(hash_bytes(&server->id, sizeof server->id) % 1000);
+    return now_us - server->connected_us >= lifetime_us - early_us;
 }
 
 unsigned part_epoch(const struct part *part)
@@ -315,10 +314,15 @@ unsigned part_epoch(const struct part *part)
            atomic_load_explicit(&part->pool->pools->epoch, memory_order_relaxed);
 }
 
-bool part_is_stale(const struct part *part, const struct server *server)
+bool part_is_outdated(const struct part *part, const struct server *server)
 {
     return server->closing_asked || server->target != part->target ||
-           server->epoch != part_epoch(part) || part_is_draining(part);
+           server->epoch != part_epoch(part);
+}
+
+bool part_is_stale(const struct part *part, const struct server *server)
+{
+    return part_is_outdated(part, server) || part_is_draining(part);
 }
 
 /* Why this part keeps no free servers at all now; NULL: it does. */
@@ -328,37 +332,78 @@ static const char *reason_to_close_all(const struct part *part)
         return "server shutting down";
     if (part->db == NULL)
         return "database removed";
-    return paused(part) ? "pause mode" : NULL;
+    return part_paused(part) ? "pause mode" : NULL;
+}
+
+/* A limit may have been lowered. */
+static bool is_over(const atomic_int *count, const atomic_int *limit, int more)
+{
+    int most = atomic_load(limit);
+    return most > 0 && atomic_load(count) > most + more;
 }
 
 /* Why a free server is not kept; NULL: keep it. */
 static const char *reason_to_close(const struct part *part, const struct server *server)
 {
     const struct pool *pool = part->pool;
-    int limit = atomic_load(&pool->limit);
     const char *reason = reason_to_close_all(part);
     if (reason != NULL)
         return reason;
+    if (server->stream.peer_closed)
+        return "server connection closed";
+    if (opening_is_for_one(server->opening))
+        return "replication client was closed";
     if (server->target != part->target)
         return "connect string changed";
-    if (part_is_stale(part, server))
+    if (part_is_outdated(part, server))
         return "close_needed";
-    if (limit > 0 && atomic_load(&pool->size) > limit)
+    if (is_over(&pool->size, &pool->limit, atomic_load(&pool->reserve)) ||
+        is_over(&pool->database->quota.n_servers, &pool->database->quota.limit, 0) ||
+        is_over(&pool->role->quota.n_servers, &pool->role->quota.limit, 0))
         return "too many servers in the pool";
-    if (too_old(part, server, clock_now_us()))
+    if (part_too_old(part, server, clock_now_us()))
         return "server lifetime over";
     return NULL;
+}
+
+static void evict(struct part *part, struct server *server)
+{
+    part_enlist(part, server, SERVER_LEASED);
+    server_close(server, "evicted");
+}
+
+/* The oldest waiter wants a server that began otherwise.  It gets the place of this one, if there is
+ * no other; else whoever the server suits is next. */
+static void place_unsuited(struct part *part, struct server *server)
+{
+    struct waiter *waiter = TAILQ_FIRST(&part->waiters);
+    if (part_is_full(part)) {
+        evict(part, server);
+        return;
+    }
+    while (waiter != NULL && !opening_same(server->opening, waiter->opening))
+        waiter = TAILQ_NEXT(waiter, entry);
+    if (waiter != NULL)
+        grant(part, waiter, server);
+    else
+        make_idle(part, server);
 }
 
 /* The free server is in no list.  Ours first, unless somebody elsewhere has waited clearly longer:
  * waking another core costs as much as a transaction. */
 static void place_one(struct part *part, struct server *server)
 {
-    int64_t theirs_us;
-    const struct waiter *ours = TAILQ_FIRST(&part->waiters);
+    int64_t theirs_us, hungry_us = part_hungry_since_us(part);
+    struct waiter *ours = TAILQ_FIRST(&part->waiters);
     int to = longest_elsewhere(part, &theirs_us);
-    if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
-        grant(part, server);
+    if (hungry_us != 0 && (ours == NULL || hungry_us + PART_HUNGRY_SLACK_US < ours->since_us) &&
+        (to < 0 || hungry_us + PART_HUNGRY_SLACK_US < theirs_us)) {
+        evict(part, server);
+    } else if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
+        if (opening_same(server->opening, ours->opening))
+            grant(part, ours, server);
+        else
+            place_unsuited(part, server);
     } else if (to >= 0) {
         server_hand_over(server, part->pool->parts[to]);
     } else {
@@ -400,6 +445,17 @@ void part_release(struct server *server)
     place(part, server);
 }
 
+void part_give(struct part *part, struct waiter *waiter, struct server *server)
+{
+    const char *reason = reason_to_close_all(part);
+    if (reason != NULL) {
+        server_close(server, reason);
+        return;
+    }
+    unlink_server(part, server);
+    grant(part, waiter, server);
+}
+
 void part_adopt(struct part *part, struct server *server)
 {
     part_enlist(part, server, SERVER_LEASED);
@@ -412,102 +468,6 @@ void part_disown(struct server *server)
         TAILQ_REMOVE(&server->part->free, server, entry);
     else
         unlink_server(server->part, server);
-}
-
-/* ---- what becomes of attempts to connect ---- */
-
-static void end_attempt(struct part *part)
-{
-    part->n_connecting--;
-    atomic_fetch_sub(&part->pool->n_connecting, 1);
-}
-
-void part_server_ready(struct server *server)
-{
-    struct part *part = server->part;
-    struct pool *pool = part->pool;
-    end_attempt(part);
-    atomic_store(&pool->failures, 0);
-    atomic_store(&pool->retry_at_us, 0);
-    pthread_mutex_lock(&pool->mutex);
-    pool->login_refused = false;
-    pthread_mutex_unlock(&pool->mutex);
-    part_release(server);
-    hunt(part);
-    announce_room(part);
-}
-
-static int64_t retry_delay_us(const struct part *part, int failures, bool refused_login)
-{
-    int64_t most_us = part->worker->settings->server_login_retry_us;
-    int64_t delay_us = RETRY_FIRST_US;
-    if (refused_login)
-        return most_us;
-    while (--failures > 0 && delay_us < most_us)
-        delay_us *= 2;
-    return delay_us < most_us ? delay_us : most_us;
-}
-
-static void refuse_all(struct part *part, const struct err *err)
-{
-    struct waiter *waiter;
-    while ((waiter = TAILQ_FIRST(&part->waiters)) != NULL) {
-        part_leave(part, waiter);
-        part->worker->events->refused(part->worker, waiter, err);
-    }
-}
-
-static void deliver_refusal(struct mail *mail, struct loop *loop)
-{
-    struct part_mail *refusal = (struct part_mail *)mail;
-    struct part *part = part_of_mail(refusal);
-    struct err err;
-    mem_free(refusal);
-    pthread_mutex_lock(&part->pool->mutex);
-    bool refused = part->pool->login_refused;
-    err = part->pool->failure;
-    pthread_mutex_unlock(&part->pool->mutex);
-    if (refused)
-        refuse_all(part, &err);
-}
-
-/* A login that the server refuses will be refused again: who waits is told at once, if there is
- * no server left that could serve. */
-static void fail_fast(struct part *part, const struct err *err)
-{
-    struct pool *pool = part->pool;
-    pthread_mutex_lock(&pool->mutex);
-    pool->failure = *err;
-    pool->login_refused = true;
-    pthread_mutex_unlock(&pool->mutex);
-    if (atomic_load(&pool->size) > atomic_load(&pool->n_connecting))
-        return;
-    refuse_all(part, err);
-    for (unsigned i = 0; i < pool->pools->n_workers; i++) {
-        if (i != part->worker->index && atomic_load(&pool->slots[i].oldest_us) != 0)
-            post_to(pool, i, part->worker->index, deliver_refusal);
-    }
-}
-
-void part_connect_failed(struct part *part, const struct err *err, bool refused_login)
-{
-    struct pool *pool = part->pool;
-    int failures = atomic_fetch_add(&pool->failures, 1) + 1;
-    atomic_store(&pool->retry_at_us,
-                 clock_now_us() + retry_delay_us(part, failures, refused_login));
-    if (refused_login)
-        fail_fast(part, err);
-}
-
-void part_server_gone(struct part *part, bool was_connecting)
-{
-    struct pool *pool = part->pool;
-    if (was_connecting)
-        end_attempt(part);
-    atomic_fetch_sub(&pool->size, 1);
-    atomic_fetch_sub(&pool->database->n_servers, 1);
-    hunt(part);
-    announce_room(part);
 }
 
 /* ---- parts and their worker ---- */
@@ -534,6 +494,9 @@ static void refresh(struct part *part)
     part->target = target_of(part);
     part->mode = conf_pool_mode(settings, part->db, part->conf_user);
     atomic_store(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->database->quota.limit, conf_max_db_connections(settings, part->db));
+    atomic_store(&pool->role->quota.limit, conf_max_user_connections(settings, part->conf_user));
 }
 
 struct part *part_get(struct pool_worker *worker, struct pool *pool)
@@ -544,11 +507,12 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     part = mem_new(sizeof *part);
     part->pool = pool;
     part->worker = worker;
-    part->retry.expired = on_retry;
+    part->again.expired = part_hunt_again;
     TAILQ_INIT(&part->idle);
     TAILQ_INIT(&part->others);
     TAILQ_INIT(&part->free);
     TAILQ_INIT(&part->waiters);
+    TAILQ_INIT(&part->expecting);
     TAILQ_INSERT_TAIL(&worker->parts, part, entry);
     pool->parts[worker->index] = part;
     refresh(part);
@@ -575,49 +539,15 @@ void part_close_all(struct part *part, const char *reason)
         server_close(TAILQ_FIRST(&part->others), reason);
 }
 
-/* A peer that broke the connection unnoticed would never be heard of again: see stream_look(). */
-static void look_at_silent(struct part *part)
+/* Pools with a user of their own keep min_pool_size servers before the first client comes. */
+static void make_forced_pools(struct pool_worker *worker)
 {
-    struct server *server, *next;
-    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
-        next = TAILQ_NEXT(server, entry);
-        bool heard = server->stream.heard;
-        server->stream.heard = false;
-        if (heard || server->stream.fd < 0 || server->state == SERVER_CONNECTING)
-            continue;
-        if (stream_look(&server->stream))
-            stream_yield(&server->stream);
-        else if (server->state == SERVER_LEASED)
-            part->worker->events->silent(server);
-        else if (server->state == SERVER_CLEANING && server->hurry)
-            server_cancel(server, NULL, NULL); /* the first may have come before the statement */
+    const struct settings *settings = worker->settings;
+    const struct conf_database *db = NULL;
+    while (worker->index == 0 && (db = conf_next_database(settings, db)) != NULL) {
+        if (db->user != NULL && conf_min_pool_size(settings, db) > 0)
+            part_get(worker, pools_get(worker->pools, db->name, db->user, true));
     }
-}
-
-static void upkeep_part(struct part *part, int64_t now_us)
-{
-    int64_t idle_us = part->worker->settings->server_idle_timeout_us;
-    struct server *server, *next;
-    look_at_silent(part);
-    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
-        next = TAILQ_NEXT(server, entry);
-        if (part->db != NULL && too_old(part, server, now_us))
-            server_close(server, "server lifetime over");
-        else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us)
-            server_close(server, "server idle timeout");
-    }
-}
-
-static void on_upkeep(struct deadline *deadline, struct loop *loop)
-{
-    struct pool_worker *worker = CONTAINER_OF(deadline, struct pool_worker, upkeep);
-    int64_t now_us = clock_now_us();
-    struct part *part;
-    TAILQ_FOREACH (part, &worker->parts, entry) {
-        if (!worker->suspended)
-            upkeep_part(part, now_us);
-    }
-    deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
 }
 
 void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned index,
@@ -626,11 +556,12 @@ void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned 
 {
     *worker = (struct pool_worker){.loop = loop, .pools = pools, .index = index, .events = events};
     worker->settings = settings_ref(settings);
-    worker->upkeep.expired = on_upkeep;
+    worker->upkeep.expired = part_upkeep;
     TAILQ_INIT(&worker->parts);
     TAILQ_INIT(&worker->cancels);
     pools->workers[index] = worker;
-    deadline_set(loop, &worker->upkeep, DEADLINE_SERVER, clock_now_us() + UPKEEP_EVERY_US);
+    make_forced_pools(worker);
+    deadline_set(loop, &worker->upkeep, DEADLINE_SERVER, clock_now_us());
 }
 
 void pool_worker_done(struct pool_worker *worker)
@@ -640,7 +571,7 @@ void pool_worker_done(struct pool_worker *worker)
     deadline_clear(worker->loop, &worker->upkeep);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         part_close_all(part, NULL);
-        deadline_clear(worker->loop, &part->retry);
+        deadline_clear(worker->loop, &part->again);
     }
     cancel_end_all(worker);
 }
@@ -663,8 +594,19 @@ static void close_stale(struct part *part)
     struct server *server, *next;
     for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
-        if (part_is_stale(part, server))
+        if (part_is_outdated(part, server))
             server_close(server, "close_needed");
+    }
+}
+
+/* With server_fast_close nobody waits for the end of a session. */
+static void tell_outdated(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        if (server->state == SERVER_LEASED && part_is_outdated(part, server))
+            part->worker->events->outdated(server);
     }
 }
 
@@ -673,10 +615,12 @@ void pool_worker_review(struct pool_worker *worker)
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry) {
         close_stale(part);
+        if (worker->settings->server_fast_close)
+            tell_outdated(part);
         const char *reason = reason_to_close_all(part);
         if (reason != NULL)
             close_idle(part, reason);
-        hunt(part);
+        part_hunt(part);
     }
 }
 
@@ -685,6 +629,7 @@ void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
     struct settings *old = worker->settings;
     struct part *part;
     worker->settings = settings;
+    make_forced_pools(worker);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         uint64_t before = part->target;
         refresh(part);

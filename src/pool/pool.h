@@ -28,6 +28,7 @@
 #include "net/loop.h"
 
 struct part;
+struct opening;
 struct cancel;
 struct canon;
 struct pools;
@@ -41,14 +42,24 @@ enum pause {
     PAUSE_DRAIN, /* a session gives its server up once it is out of a transaction */
 };
 
+/* Servers that several pools share a limit of. */
+struct quota {
+    atomic_int n_servers; /* in being */
+    atomic_int limit;     /* 0: none */
+    _Atomic int64_t
+        hungry_since_us; /* since when the first waits that it keeps from a server; 0: none */
+    _Atomic int64_t hungry_said_us; /* when that was said: it may be long fed */
+};
+
 /* What the clients of one name share, whatever their user. */
 struct database {
     struct map_entry entry; /* first: the map finds us by it */
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
-    atomic_int n_servers;   /* in being, in all its pools */
+    struct quota quota;     /* max_db_connections */
     atomic_int paused;      /* enum pause */
     atomic_bool disabled;
+    atomic_bool used;      /* somebody has logged in to it */
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };
@@ -58,6 +69,7 @@ struct role {
     struct map_entry entry; /* first: the map finds us by it */
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
+    struct quota quota;     /* max_user_connections */
 };
 
 /* What other workers may know of a part. */
@@ -71,11 +83,16 @@ struct pool {
     struct pools *pools;       /* borrowed */
     struct database *database; /* borrowed */
     char *user;                /* owned: the role on the servers */
+    struct role *role;         /* borrowed: of that name */
     bool forced_user;          /* it stands in the connection string */
     struct pool *next;         /* in pools->first, in order of creation; never changes */
 
+    atomic_int n_holders;        /* clients in it, and look-ups under way: it cannot be retired */
     atomic_int size;             /* servers in being, those being connected to included */
     atomic_int limit;            /* pool_size; 0: unlimited */
+    atomic_int reserve;          /* reserve_pool_size: beyond the limit, for those who wait long */
+    atomic_uint plan_epoch;      /* counts errors that say that plans made before are of no use */
+    atomic_uint next_host;       /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting;     /* of size: not yet logged in */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
@@ -94,10 +111,18 @@ struct pool {
     struct part **parts;     /* owned array; each element is its worker's own */
 };
 
+/* Is there one that has logged in? */
+static inline bool pool_has_servers(struct pool *pool)
+{
+    return atomic_load(&pool->size) > atomic_load(&pool->n_connecting);
+}
+
 /* A client in the queue; embedded in it. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry;
-    int64_t since_us; /* 0: not waiting */
+    int64_t since_us;        /* 0: not waiting */
+    struct opening *opening; /* borrowed: how its server must have begun */
+    struct server *coming;   /* borrowed: opened for it, which is in part->expecting; or NULL */
 };
 TAILQ_HEAD(waiter_list, waiter);
 TAILQ_HEAD(server_list, server);
@@ -124,18 +149,23 @@ struct part {
     const struct conf_database *db;
     const struct conf_user *conf_user;
     enum pool_mode mode;
-    uint64_t target; /* servers of another one are closed when they become free */
+    int64_t renew_us; /* when the names of its hosts are resolved again */
+    uint64_t target;  /* servers of another one are closed when they become free */
 
-    struct server_list idle;    /* most recently used first */
-    struct server_list others;  /* every other server of this part */
-    struct server_list free;    /* about to be placed */
-    struct waiter_list waiters; /* oldest first */
-    int n_idle, n_others, n_waiting, n_connecting;
-    int n_clients;  /* logged-in clients of this worker */
-    bool published; /* slot->oldest_us is set */
-    bool placing;   /* somebody works through `free` */
-    uint64_t asked; /* bit w: worker w was asked for an idle server and has not answered */
-    struct deadline retry;
+    struct server_list idle;      /* most recently used first */
+    struct server_list others;    /* every other server of this part */
+    struct server_list free;      /* about to be placed */
+    struct waiter_list waiters;   /* oldest first */
+    struct waiter_list expecting; /* those for whom a server of their own is being opened */
+    int n_idle, n_others, n_waiting, n_expecting, n_connecting, n_testing;
+    int n_clients;         /* logged-in clients of this worker */
+    bool published;        /* slot->oldest_us is set */
+    bool placing;          /* somebody works through `free` */
+    bool hunting;          /* somebody works through `waiters` */
+    bool hungry;           /* it has said so to a quota, and has waiters */
+    uint64_t asked;        /* bit w: worker w was asked for an idle server and has not answered */
+    uint64_t asked_room;   /* the same: to close one of another pool */
+    struct deadline again; /* when to hunt again: after a failure, or for the reserve */
     struct part_stats stats;
     struct latency *latency; /* owned; NULL: nothing was measured yet */
 };
@@ -149,6 +179,7 @@ struct pool_events {
     void (*readable)(struct server *server); /* a leased server has input */
     void (*drained)(struct server *server);  /* a leased server took all our output */
     void (*silent)(struct server *server);   /* a leased server has said nothing for a while */
+    void (*outdated)(struct server *server); /* a leased server shall be closed soon */
 };
 
 struct pool_worker {
@@ -193,6 +224,10 @@ struct database *pools_database(struct pools *pools, const char *name); /* makes
 struct role *pools_role(struct pools *pools, const char *name);         /* makes it if need be */
 struct pool *pools_get(struct pools *pools, const char *database, const char *user,
                        bool forced_user);
+/* The same for a client, which counts among the pool's holders until pool_leave(). */
+struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
+                         bool forced_user);
+void pool_leave(struct pool *pool);
 /* For who looks at them all: the lists only grow, at their end. */
 size_t pools_count_roles(struct pools *pools);
 /* All roles there are now, which live as long as pools; the caller frees the array. */
@@ -234,12 +269,14 @@ static inline bool part_is_draining(const struct part *part)
            atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) == PAUSE_DRAIN;
 }
 
-/* Has RECONNECT, DRAIN, or a change of the settings, asked for the end of this server? */
+/* Has RECONNECT, or a change of the settings or of an address, asked for the end of this server? */
+bool part_is_outdated(const struct part *part, const struct server *server);
+/* The same, or DRAIN, which also asks for it: it is closed when it is free. */
 bool part_is_stale(const struct part *part, const struct server *server);
 unsigned part_epoch(const struct part *part);
 
-/* An idle server at once, or NULL: then wait. */
-struct server *part_acquire(struct part *part);
+/* An idle server that began so, at once, or NULL: then wait, with waiter->opening set. */
+struct server *part_acquire(struct part *part, const struct opening *opening);
 void part_wait(struct part *part, struct waiter *waiter);
 void part_leave(struct part *part, struct waiter *waiter); /* no-op if it does not wait */
 
@@ -250,8 +287,10 @@ void part_close_all(struct part *part, const char *reason);
 
 /* Called by pool/server.c as a server's life goes on. */
 void part_server_ready(struct server *server); /* logged in */
-void part_connect_failed(struct part *part, const struct err *err, bool refused_login);
+void part_connect_failed(struct server *server, const struct err *err, bool refused_login);
 void part_server_gone(struct part *part, bool was_connecting);
+/* A server that was being opened for one client will not come: that one waits again. */
+void part_expect_no_more(struct server *server);
 
 /* Used by pool/server.c: a server leaves the lists of its part, or comes from another worker. */
 void part_enlist(struct part *part, struct server *server, enum server_state state);

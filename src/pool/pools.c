@@ -111,10 +111,10 @@ static bool same_role(const struct map_entry *entry, const void *name)
     return strcmp(((const struct role *)entry)->name, name) == 0;
 }
 
-struct role *pools_role(struct pools *pools, const char *name)
+/* With the mutex held. */
+static struct role *get_role(struct pools *pools, const char *name)
 {
     uint64_t hash = hash_bytes(name, strlen(name));
-    pthread_mutex_lock(&pools->mutex);
     struct role *role = (struct role *)map_find(&pools->role_by_name, hash, same_role, name);
     if (role == NULL) {
         role = mem_new(sizeof *role);
@@ -122,6 +122,13 @@ struct role *pools_role(struct pools *pools, const char *name)
         role->name = mem_strdup(name);
         map_add(&pools->role_by_name, &role->entry);
     }
+    return role;
+}
+
+struct role *pools_role(struct pools *pools, const char *name)
+{
+    pthread_mutex_lock(&pools->mutex);
+    struct role *role = get_role(pools, name);
     pthread_mutex_unlock(&pools->mutex);
     return role;
 }
@@ -144,6 +151,7 @@ static struct pool *make_pool(struct pools *pools, const struct pool_name *name,
     pool->pools = pools;
     pool->database = get_database(pools, name->database);
     pool->user = mem_strdup(name->user);
+    pool->role = get_role(pools, name->user);
     pthread_mutex_init(&pool->mutex, NULL);
     pool->slots = mem_new_aligned(64, pools->n_workers * sizeof(struct pool_slot));
     pool->parts = mem_new_array(pools->n_workers, sizeof(struct part *));
@@ -153,8 +161,8 @@ static struct pool *make_pool(struct pools *pools, const struct pool_name *name,
     return pool;
 }
 
-struct pool *pools_get(struct pools *pools, const char *database, const char *user,
-                       bool forced_user)
+static struct pool *get_pool(struct pools *pools, const char *database, const char *user,
+                             bool forced_user, int holders)
 {
     struct pool_name name = {database, user};
     uint64_t hash = hash_bytes(database, strlen(database)) * 31 + hash_bytes(user, strlen(user));
@@ -163,8 +171,26 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
     if (pool == NULL)
         pool = make_pool(pools, &name, hash);
     pool->forced_user = forced_user;
+    atomic_fetch_add(&pool->n_holders, holders);
     pthread_mutex_unlock(&pools->mutex);
     return pool;
+}
+
+struct pool *pools_get(struct pools *pools, const char *database, const char *user,
+                       bool forced_user)
+{
+    return get_pool(pools, database, user, forced_user, 0);
+}
+
+struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
+                         bool forced_user)
+{
+    return get_pool(pools, database, user, forced_user, 1);
+}
+
+void pool_leave(struct pool *pool)
+{
+    atomic_fetch_sub(&pool->n_holders, 1);
 }
 
 struct pool *pools_first(struct pools *pools)

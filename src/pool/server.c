@@ -11,10 +11,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "conf/value.h"
 #include "net/socket.h"
 #include "pool/cancel.h"
 #include "pool/clean.h"
 #include "pool/login.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/pool.h"
 #include "pool/serverlog.h"
@@ -35,8 +37,10 @@ struct attempt {
     struct server_login *login; /* owned; NULL until connected */
     struct lookup *lookup;      /* borrowed from the resolver; NULL when none is under way */
     struct address addresses[RESOLVE_MAX_ADDRESSES];
-    size_t n_addresses, next;
-    struct err err; /* of the last address */
+    size_t n_addresses, next; /* next: how many have been tried */
+    size_t first;             /* which of them is tried first: each has its turn */
+    struct err err;           /* of the last address */
+    size_t bytes;             /* of messages during the login */
 };
 
 static const struct stream_events events;
@@ -48,7 +52,7 @@ static struct loop *loop_of(const struct server *server)
 
 static bool connecting(const struct server *server)
 {
-    return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN;
+    return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN || server->starting;
 }
 
 /* ---- the end ---- */
@@ -91,35 +95,54 @@ void server_close(struct server *server, const char *reason)
         server_log(server, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - server->connected_us) / 1000000));
     /* PostgreSQL does not look whether anybody still waits for a statement. */
-    if (server->replies.count > 0 && !server->stream.peer_closed && !part->worker->stopping)
+    if (server->replies.count > 0 && !server->stream.peer_closed && !part->worker->stopping &&
+        !server->replies.copy_both)
         server_cancel(server, NULL, NULL);
     if (server->stream.fd >= 0 && !was_connecting && !server->stream.peer_closed &&
         server->stream.out.len == 0)
         stream_write(&server->stream, "X\0\0\0\4", 5);
+    part_expect_no_more(server);
     part_disown(server);
+    if (server->testing)
+        part->n_testing--;
+    server->testing = server->starting = false;
     server->state = SERVER_CLOSED;
     free_attempt(server);
     stream_close(&server->stream);
     deadline_clear(loop_of(server), &server->deadline);
     replies_done(&server->replies);
-    statement_set_clear(&server->prepared, pools->statements);
+    statement_set_done(&server->prepared, pools->statements);
     params_unref(pools->params, server->params);
     buf_done(&server->stash);
+    buf_done(&server->again);
+    welcome_unref(part->pool, server->welcome);
+    server->welcome = NULL;
+    opening_unref(server->opening);
+    server->opening = NULL;
     part_server_gone(part, was_connecting);
     server_free_if_unused(server);
 }
 
 /* ---- connecting ---- */
 
+/* With load_balance_hosts = disable all servers go to one host, until that fails. */
+static void leave_host(struct server *server)
+{
+    const struct conf_database *db = server->part->db;
+    unsigned index = server->host_index;
+    if (db != NULL && db->balance_hosts == BALANCE_DISABLE)
+        atomic_compare_exchange_strong(&server->part->pool->next_host, &index, index + 1);
+}
+
 static void fail_attempt(struct server *server, const struct err *err, bool refused_login)
 {
-    struct part *part = server->part;
     struct err copy = *err; /* the attempt, which may hold it, goes first */
     if (refused_login)
         server_log(server, LOG_WARNING, "server login failed: FATAL %s", copy.message);
     else
         server_log(server, LOG_WARNING, "%s", copy.message);
-    part_connect_failed(part, &copy, refused_login);
+    leave_host(server);
+    part_connect_failed(server, &copy, refused_login);
     server_close(server, refused_login ? "login failed" : "connect failed");
 }
 
@@ -135,10 +158,11 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
     struct server *server = CONTAINER_OF(deadline, struct server, deadline);
     struct err err;
     if (!connecting(server)) {
-        server_close(server, "client disconnect while server was not ready");
+        server_close(server, server->testing ? "test query failed"
+                                             : "client disconnect while server was not ready");
         return;
     }
-    if (server->attempt->err.sqlstate[0] != '\0' && server->stream.fd < 0) {
+    if (!server->starting && server->attempt->err.sqlstate[0] != '\0' && server->stream.fd < 0) {
         fail_attempt(server, &server->attempt->err, false);
         return;
     }
@@ -151,7 +175,8 @@ static void try_next_address(struct server *server)
     struct attempt *attempt = server->attempt;
     bool pending = false;
     while (attempt->next < attempt->n_addresses) {
-        server->address = attempt->addresses[attempt->next++];
+        server->address =
+            attempt->addresses[(attempt->first + attempt->next++) % attempt->n_addresses];
         int fd = socket_connect(&server->address, server->part->worker->settings, &pending,
                                 &attempt->err);
         if (fd >= 0) {
@@ -175,6 +200,7 @@ static void deliver_addresses(struct mail *mail, struct loop *loop)
         memcpy(attempt->addresses, lookup->request.addresses, sizeof attempt->addresses);
         for (size_t i = 0; i < attempt->n_addresses; i++)
             address_set_port(&attempt->addresses[i], lookup->port);
+        attempt->first = server->host_index;
         if (attempt->n_addresses == 0)
             err_set(&attempt->err, SQLSTATE_CANNOT_CONNECT, "server DNS lookup failed: %s",
                     lookup->request.error);
@@ -198,11 +224,32 @@ static void look_up(struct server *server, int port)
     resolver_ask(server->part->pool->pools->resolver, &lookup->request);
 }
 
-void server_connect(struct part *part)
+/* Of a list, the next; and a name with several addresses begins with another each time. */
+static void choose_host(struct server *server, const struct part *part)
+{
+    const struct conf_database *db = part->db;
+    const char *hosts = db->host != NULL ? db->host : "",
+               *dir = part->worker->settings->unix_socket_dir;
+    atomic_uint *next = &part->pool->next_host;
+    struct slice host = {NULL, 0};
+    unsigned n = 0;
+    server->host_index =
+        db->balance_hosts == BALANCE_DISABLE ? atomic_load(next) : atomic_fetch_add(next, 1);
+    for (const char *at = hosts; conf_list_next(&at, &host);)
+        n++;
+    unsigned wanted = n > 0 ? server->host_index % n + 1 : 0;
+    for (const char *at = hosts; wanted > 0 && conf_list_next(&at, &host);)
+        wanted--;
+    if (n > 0)
+        server->host = mem_strndup(host.ptr, host.len);
+    else
+        server->host = mem_strdup(dir[0] != '\0' ? dir : "/tmp");
+}
+
+void server_connect(struct part *part, struct waiter *waiter)
 {
     const struct settings *settings = part->worker->settings;
     struct server *server = mem_new(sizeof *server);
-    const char *host = part->db->host != NULL ? part->db->host : settings->unix_socket_dir;
     int64_t now_us = clock_now_us();
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     server->target = part->target;
@@ -211,10 +258,15 @@ void server_connect(struct part *part)
     server->stream.fd = -1;
     server->txn = TXN_IDLE;
     server->params = params_empty(part->pool->pools->params);
-    server->host = mem_strdup(host[0] != '\0' ? host : "/tmp");
+    choose_host(server, part);
     server->attempt = mem_new(sizeof *server->attempt);
     server->deadline.expired = on_deadline;
     statement_set_init(&server->prepared);
+    if (waiter != NULL) {
+        server->opening = opening_ref(waiter->opening);
+        server->waiter = waiter;
+        waiter->coming = server;
+    }
     part_enlist(part, server, SERVER_CONNECTING);
     if (settings->server_connect_timeout_us > 0)
         deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT,
@@ -250,8 +302,9 @@ static void send_startup(struct server *server)
 {
     const struct part *part = server->part;
     const struct conf_database *db = part->db;
-    struct startup_param params[8];
-    size_t n = 0;
+    const struct opening *opening = server->opening;
+    size_t n = 0, n_own = opening != NULL ? opening->n : 0;
+    struct startup_param *params = mem_new_array(6 + n_own, sizeof *params);
     params[n++] = (struct startup_param){"user", part->pool->user};
     params[n++] = (struct startup_param){
         "database", db->dbname != NULL ? db->dbname : part->pool->database->name};
@@ -263,10 +316,14 @@ static void send_startup(struct server *server)
         params[n++] = (struct startup_param){"timezone", db->timezone};
     if (db->application_name != NULL)
         params[n++] = (struct startup_param){"application_name", db->application_name};
+    /* Of a parameter given twice the last one counts: the client's. */
+    for (size_t i = 0; i < n_own; i++)
+        params[n++] = opening->params[i];
     struct buf out = BUF_NONE;
     message_startup(&out, params, n);
     stream_write(&server->stream, out.data, out.len);
     buf_done(&out);
+    mem_free(params);
 }
 
 static void connected(struct server *server)
@@ -292,6 +349,18 @@ static void connected(struct server *server)
 
 /* ---- login ---- */
 
+static void log_login(const struct server *server)
+{
+    char from[ADDRESS_TEXT];
+    if (!server->part->worker->settings->log_connections)
+        return;
+    if (address_is_unix(&server->local))
+        server_log(server, LOG_INFO, "new connection to server");
+    else
+        server_log(server, LOG_INFO, "new connection to server (from %s)",
+                   address_text(&server->local, from));
+}
+
 static void logged_in(struct server *server)
 {
     struct pool *pool = server->part->pool;
@@ -304,10 +373,17 @@ static void logged_in(struct server *server)
             continue;
         params_set(table, &server->params, (size_t)index, welcome->params[i].value);
     }
-    welcome_replace(pool, welcome);
+    server->welcome = welcome;
+    if (server->opening == NULL)
+        welcome_replace(pool, welcome_ref(pool, welcome));
     free_attempt(server);
+    log_login(server);
+    const char *sql = server->part->db->connect_query;
+    if (sql != NULL) {
+        server_begin_connect_query(server, sql);
+        return;
+    }
     deadline_clear(loop_of(server), &server->deadline);
-    server_log(server, LOG_INFO, "new connection to server");
     server->state = SERVER_LEASED; /* nobody's yet: part_server_ready() places it */
     part_server_ready(server);
 }
@@ -325,36 +401,64 @@ static enum login_state feed_login(struct server *server, const char *at, uint32
     return state;
 }
 
-static void read_login(struct server *server)
+/* Feeds the whole messages that are there; gives the bytes used. */
+static size_t feed_all(struct server *server, const char *data, size_t len, enum login_state *state,
+                       struct err *err)
 {
-    struct err err = ERR_NONE;
-    char *data;
-    size_t len, at = 0;
-    ssize_t got = stream_fill(&server->stream, loop_of(server), &server->stash, &data, &len);
-    enum login_state state = LOGIN_STARTING;
-    while (len - at >= MESSAGE_HEADER && state < LOGIN_DONE) {
+    size_t at = 0;
+    while (len - at >= MESSAGE_HEADER && *state < LOGIN_DONE) {
         uint32_t length = load_u32(data + at + 1);
         if (length < 4 || length > LIMIT_SERVER_SMALL) {
-            err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length from server");
-            state = LOGIN_FAILED;
+            err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length from server");
+            *state = LOGIN_FAILED;
             break;
         }
         if (len - at < 1 + (size_t)length)
             break;
-        state = feed_login(server, data + at, length, &err);
+        *state = feed_login(server, data + at, length, err);
         at += 1 + (size_t)length;
     }
-    stream_keep(&server->stash, data, len, at);
+    return at;
+}
+
+/* One read, and what it brought.  False: the login is over, one way or the other. */
+static bool turn_login(struct server *server)
+{
+    struct err err = ERR_NONE;
+    char *data;
+    size_t len;
+    ssize_t got = stream_fill(&server->stream, loop_of(server), &server->stash, &data, &len);
+    enum login_state state = LOGIN_STARTING;
+    size_t used = feed_all(server, data, len, &state, &err);
+    server->attempt->bytes += used;
+    bool more = used < len;
+    stream_keep(&server->stash, data, len, used);
     if (state == LOGIN_FAILED) {
         fail_attempt(server, &err, is_lasting(&err));
-    } else if (state == LOGIN_DONE) {
-        logged_in(server);
-    } else if (got < 0) {
-        err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server closed the connection during login");
-        fail_attempt(server, &err, false);
-    } else if (server->stream.readable) {
-        read_login(server);
+        return false;
     }
+    if (state == LOGIN_DONE && !more) {
+        logged_in(server);
+        return false;
+    }
+    if (got >= 0 && state != LOGIN_DONE && server->attempt->bytes <= LIMIT_SERVER_LOGIN)
+        return true;
+    /* Behind its ReadyForQuery nobody has asked it for anything: it is probably shutting down. */
+    err_set(&err, SQLSTATE_CONNECTION_FAILURE, "server %s",
+            got < 0 ? "closed the connection during login" : "said more than its login needs");
+    fail_attempt(server, &err, false);
+    return false;
+}
+
+static void read_login(struct server *server)
+{
+    enum { TURNS = 16 };
+    for (int i = 0; i < TURNS && server->stream.readable; i++) {
+        if (!turn_login(server))
+            return;
+    }
+    if (server->stream.readable)
+        stream_yield(&server->stream);
 }
 
 /* ---- what the socket has to say ---- */
@@ -417,12 +521,34 @@ int server_take_parameter(struct server *server, const char *body, size_t len)
     return index;
 }
 
+/* Does the next transaction belong to another client? */
+static bool is_shared(const struct server *server)
+{
+    return server->part->mode != POOL_SESSION && server->opening == NULL;
+}
+
+/* Are prepared statements known by names of ours? */
+static bool renames(const struct server *server)
+{
+    return is_shared(server) && server->part->worker->settings->max_prepared_statements > 0;
+}
+
 bool server_take_command(struct server *server, const char *body, size_t len)
 {
     struct slice tag = {body, len > 0 ? len - 1 : 0};
+    if (slice_is(tag, "LISTEN"))
+        server->wanted_unlisten = is_shared(server);
+    if (renames(server) && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
+        server->wanted_deallocate = true;
     if (!slice_is(tag, "DISCARD ALL") && !slice_is(tag, "DEALLOCATE ALL"))
         return false;
-    statement_set_clear(&server->prepared, server->part->pool->pools->statements);
+    /* What stands behind it may rely on what is no more. */
+    server->wanted_deallocate = renames(server) && !replies_only_syncs_follow(&server->replies);
+    struct statement_table *table = server->part->pool->pools->statements;
+    if (server->state == SERVER_CLEANING)
+        statement_set_done(&server->prepared, table); /* nobody waits for replies any more */
+    else
+        statement_set_clear(&server->prepared, table);
     return true;
 }
 

@@ -23,14 +23,18 @@
 #include "proto/replies.h"
 
 struct err;
+struct opening;
 struct params;
 struct part;
 struct attempt;
+struct waiter;
+struct welcome;
 
 /*
  *   CONNECTING --connected--> LOGIN --ReadyForQuery--> free
  *   free: IDLE, or LEASED to the next waiter, or MOVING to another worker
  *   LEASED --client gone, or session over--> CLEANING --clean--> free
+ *   LOGIN --connect_query--> CLEANING       IDLE --for long, and wanted: tested--> CLEANING
  *   LEASED, CLEANING --clean, but a cancel is in flight--> CANCELED --cancel done--> free
  *   any --error, timeout, no more needed--> CLOSED
  */
@@ -59,7 +63,14 @@ struct server {
     bool hurry;             /* CLEANING: what its client has left running is cancelled */
     bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
     bool resetting;         /* CLEANING: it has been sent */
+    bool starting;          /* CLEANING: connect_query runs, then it is ready */
+    bool testing;           /* CLEANING: server_check_query runs */
+    bool unchecked;         /* IDLE for so long that it must be tested before it is lent */
+    bool parses;            /* a Parse was sent since the queue of replies was empty */
     bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
+    bool wanted_unlisten;   /* it listens for its client: CLEANING ends that */
+    struct buf again; /* the client's batch at work, if it may be sent once more; see retry.h */
+    uint32_t again_replies; /* how many were expected when it had been sent */
     uint32_t remain;        /* bytes of the message that streams still to come */
     struct buf stash;       /* the beginning of a message that is needed whole */
     struct params *params;  /* counted: what its session is set to */
@@ -77,18 +88,25 @@ struct server {
     int cancels;       /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
-    char *host;         /* owned: as configured */
-    bool closing_asked; /* close_needed */
+    char *host;              /* owned: as configured; of a list, the one */
+    unsigned host_index;     /* of a list */
+    struct opening *opening; /* counted: how it began; NULL: as all others of its pool */
+    struct welcome *welcome; /* counted: what it said at its login; NULL before */
+    struct waiter *waiter;   /* borrowed: for whom it is being opened; NULL: for anybody */
+    bool closing_asked;      /* close_needed */
 };
 
 /* Begins to connect; the pool's size has been reserved. */
-void server_connect(struct part *part);
+void server_connect(struct part *part, struct waiter *waiter); /* NULL: for anybody */
 
 /* Closes at once.  reason goes to the log; NULL: nothing to log. */
 void server_close(struct server *server, const char *reason);
 
 /* May it go to another client?  Invariant of the pool: whoever releases a server asserts this. */
 bool server_is_clean(const struct server *server);
+
+/* An idle server, in no list now: it is tested, and placed again if it passes. */
+void server_test(struct server *server);
 
 /* The client is done with it, in order; the server may still have to be reset. */
 void server_release(struct server *server);
@@ -112,7 +130,8 @@ void server_send_query(struct server *server, const char *sql, enum reply_action
 /* Takes a ParameterStatus: its index among the parameters that follow the client, or -1. */
 int server_take_parameter(struct server *server, const char *body, size_t len);
 
-/* Takes a CommandComplete: true if it has ended all prepared statements of the session. */
+/* Takes a CommandComplete: true if it has ended all prepared statements of the session.  Other
+ * changes to them by SQL make what we know of them void: then it must end them all when it is free. */
 bool server_take_command(struct server *server, const char *body, size_t len);
 
 /* Used by cancel.c: a closed server is freed when no cancel needs it any more. */

@@ -16,6 +16,7 @@ struct statement_table {
 struct body {
     const char *ptr;
     size_t len;
+    uint64_t environment;
 };
 
 struct statement_table *statement_table_new(void)
@@ -46,7 +47,8 @@ static bool same_body(const struct map_entry *entry, const void *key)
 {
     const struct statement *statement = (const struct statement *)entry;
     const struct body *body = key;
-    return statement->len == body->len && memcmp(statement->body, body->ptr, body->len) == 0;
+    return statement->len == body->len && statement->environment == body->environment &&
+           memcmp(statement->body, body->ptr, body->len) == 0;
 }
 
 static struct statement *make(struct statement_table *table, const struct body *body)
@@ -55,15 +57,17 @@ static struct statement *make(struct statement_table *table, const struct body *
     statement->name_len =
         (uint32_t)snprintf(statement->name, sizeof statement->name, STATEMENT_PREFIX "%llu",
                            (unsigned long long)++table->last_id);
+    statement->environment = body->environment;
     statement->len = body->len;
     memcpy(statement->body, body->ptr, body->len);
     return statement;
 }
 
-struct statement *statement_intern(struct statement_table *table, const char *body, size_t len)
+struct statement *statement_intern(struct statement_table *table, const char *body, size_t len,
+                                   uint64_t environment)
 {
-    struct body key = {body, len};
-    uint64_t hash = hash_bytes(body, len);
+    struct body key = {body, len, environment};
+    uint64_t hash = hash_bytes(body, len) ^ environment;
     pthread_mutex_lock(&table->mutex);
     struct statement *statement = (struct statement *)map_find(&table->map, hash, same_body, &key);
     if (statement == NULL) {
@@ -109,6 +113,7 @@ struct prepared_here {
     bool present;
     unsigned pending; /* changes whose reply has not come */
     uint32_t batch;   /* of the last change */
+    uint32_t epoch;   /* when it was prepared */
 };
 
 void statement_set_init(struct statement_set *set)
@@ -148,7 +153,8 @@ static void forget(struct statement_set *set, struct statement_table *table,
 }
 
 enum statement_presence statement_set_find(struct statement_set *set,
-                                           const struct statement *statement, uint32_t batch)
+                                           const struct statement *statement, uint32_t batch,
+                                           uint32_t epoch)
 {
     struct prepared_here *here = find(set, statement);
     if (here == NULL)
@@ -157,6 +163,8 @@ enum statement_presence statement_set_find(struct statement_set *set,
         return STATEMENT_UNCERTAIN;
     if (!here->present)
         return STATEMENT_ABSENT;
+    if (here->epoch != epoch && here->pending == 0)
+        return STATEMENT_STALE;
     if (TAILQ_NEXT(here, lru) != NULL) {
         TAILQ_REMOVE(&set->lru, here, lru);
         TAILQ_INSERT_TAIL(&set->lru, here, lru);
@@ -165,7 +173,7 @@ enum statement_presence statement_set_find(struct statement_set *set,
 }
 
 void statement_set_change(struct statement_set *set, struct statement_table *table,
-                          struct statement *statement, uint32_t batch)
+                          struct statement *statement, uint32_t batch, uint32_t epoch)
 {
     struct prepared_here *here = find(set, statement);
     if (here == NULL) {
@@ -177,6 +185,7 @@ void statement_set_change(struct statement_set *set, struct statement_table *tab
     set_present(set, here, !here->present);
     here->pending++;
     here->batch = batch;
+    here->epoch = epoch;
 }
 
 void statement_set_settle(struct statement_set *set, struct statement_table *table,
@@ -192,12 +201,24 @@ void statement_set_settle(struct statement_set *set, struct statement_table *tab
         forget(set, table, here);
 }
 
-void statement_set_clear(struct statement_set *set, struct statement_table *table)
+void statement_set_done(struct statement_set *set, struct statement_table *table)
 {
     struct prepared_here *here;
     while ((here = (struct prepared_here *)map_any(&set->map)) != NULL) {
         if (here->present)
             set_present(set, here, false);
+        forget(set, table, here);
+    }
+}
+
+void statement_set_clear(struct statement_set *set, struct statement_table *table)
+{
+    struct prepared_here *here, *next;
+    for (here = TAILQ_FIRST(&set->lru); here != NULL; here = next) {
+        next = TAILQ_NEXT(here, lru);
+        if (here->pending > 0)
+            continue;
+        set_present(set, here, false);
         forget(set, table, here);
     }
 }

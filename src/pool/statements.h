@@ -1,8 +1,10 @@
 /*
- * pool/statements.h - prepared statements, one name for each distinct (text, types)
+ * pool/statements.h - prepared statements, one name for each distinct (text, types, environment)
  *
  * Clients that prepare the same text share one statement, which has one name on all servers, so
- * that a server needs it only once.
+ * that a server needs it only once.  Literals are read when a statement is parsed: what '01/02/2020'
+ * is depends on DateStyle.  So the settings at that time, the environment, are part of what it is;
+ * see params_environment().
  *
  * Source:     PostgreSQL docs, protocol-message-formats-Parse
  * Ownership:  statements are counted; the table must outlive them
@@ -23,6 +25,7 @@ struct statement_table;
 struct statement {
     struct map_entry entry; /* first: the map finds us by it */
     unsigned refs;          /* under the table's mutex */
+    uint64_t environment;
     uint32_t name_len;
     char name[32]; /* on servers; without NUL in the messages' counts */
     size_t len;
@@ -41,7 +44,8 @@ struct statement_usage {
 struct statement_usage statement_table_usage(struct statement_table *table);
 
 /* A counted reference. */
-struct statement *statement_intern(struct statement_table *table, const char *body, size_t len);
+struct statement *statement_intern(struct statement_table *table, const char *body, size_t len,
+                                   uint64_t environment);
 struct statement *statement_ref(struct statement_table *table, struct statement *statement);
 void statement_unref(struct statement_table *table, struct statement *statement);
 
@@ -57,18 +61,23 @@ struct statement_set {
 enum statement_presence {
     STATEMENT_ABSENT,
     STATEMENT_PRESENT,
+    STATEMENT_STALE,     /* there, but of an earlier epoch: it must be closed and prepared again */
     STATEMENT_UNCERTAIN, /* it depends on a reply to an earlier batch */
 };
 
 void statement_set_init(struct statement_set *set);
+void statement_set_done(struct statement_set *set, struct statement_table *table);
+/* The server has forgotten all it had; changes whose reply is still to come come after that. */
 void statement_set_clear(struct statement_set *set, struct statement_table *table);
 
-/* Has the server this statement, as far as the batch may know?  If so it counts as used. */
+/* Has the server this statement, as far as the batch may know?  If so it counts as used.  epoch: the
+ * present one of the pool, see pool->plan_epoch. */
 enum statement_presence statement_set_find(struct statement_set *set,
-                                           const struct statement *statement, uint32_t batch);
+                                           const struct statement *statement, uint32_t batch,
+                                           uint32_t epoch);
 /* Parse, if it was absent, or Close, if it was present, is on its way. */
 void statement_set_change(struct statement_set *set, struct statement_table *table,
-                          struct statement *statement, uint32_t batch);
+                          struct statement *statement, uint32_t batch, uint32_t epoch);
 /* The reply to that has come: the change is done, or did not happen. */
 void statement_set_settle(struct statement_set *set, struct statement_table *table,
                           const struct statement *statement, bool done);

@@ -1,6 +1,7 @@
 #include "pool/welcome.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "pool/pool.h"
@@ -27,12 +28,29 @@ void welcome_add(struct welcome *welcome, const char *name, const char *value)
         (struct welcome_param){.name = mem_strdup(name), .value = mem_strdup(value)};
 }
 
+const char *welcome_value(const struct welcome *welcome, const char *name)
+{
+    for (size_t i = 0; i < welcome->n; i++) {
+        if (strcasecmp(welcome->params[i].name, name) == 0)
+            return welcome->params[i].value;
+    }
+    return NULL;
+}
+
 struct welcome *welcome_of(struct pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
     struct welcome *welcome = pool->welcome;
     if (welcome != NULL)
         welcome->refs++;
+    pthread_mutex_unlock(&pool->mutex);
+    return welcome;
+}
+
+struct welcome *welcome_ref(struct pool *pool, struct welcome *welcome)
+{
+    pthread_mutex_lock(&pool->mutex);
+    welcome->refs++;
     pthread_mutex_unlock(&pool->mutex);
     return welcome;
 }

@@ -24,8 +24,12 @@ struct welcome *welcome_new(void);
 /* Before it is given to a pool.  A later value replaces an earlier one. */
 void welcome_add(struct welcome *welcome, const char *name, const char *value);
 
+/* NULL if the server did not report it; names compare without case. */
+const char *welcome_value(const struct welcome *welcome, const char *name);
+
 /* The pool's present one, counted; NULL if no server has ever logged in. */
 struct welcome *welcome_of(struct pool *pool);
+struct welcome *welcome_ref(struct pool *pool, struct welcome *welcome);
 void welcome_replace(struct pool *pool, struct welcome *welcome); /* takes the reference over */
 void welcome_free(struct welcome *welcome); /* one that no pool ever had; accepts NULL */
 void welcome_unref(struct pool *pool, struct welcome *welcome); /* accepts NULL */

@@ -44,6 +44,15 @@ uint32_t replies_count_syncs(const struct replies *replies)
     return syncs;
 }
 
+bool replies_only_syncs_follow(const struct replies *replies)
+{
+    for (uint32_t i = 1; i < replies->count; i++) {
+        if (at(replies, i)->kind != REPLY_SYNC)
+            return false;
+    }
+    return true;
+}
+
 static bool ends_in_ready(uint8_t kind)
 {
     return kind == REPLY_SYNC || kind == REPLY_QUERY || kind == REPLY_FUNCTION;
@@ -66,6 +75,7 @@ static struct reply pop(struct replies *replies)
 
 void replies_advance(struct replies *replies, const struct replies_events *events, void *context)
 {
+    replies->busy = false;
     while (replies->count > 0) {
         const struct reply *head = at(replies, 0);
         if (head->kind == REPLY_COPY_END && !replies->copy_in) {
@@ -95,7 +105,7 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
     if (replies->count == replies->cap)
         grow(replies);
     *at(replies, replies->count++) = (struct reply){.note = note, .kind = kind, .action = action};
-    if (replies->count == 1 && (action == REPLY_FAKE || kind == REPLY_COPY_END))
+    if (replies->count == 1 && !replies->busy && (action == REPLY_FAKE || kind == REPLY_COPY_END))
         replies_advance(replies, events, context);
     return true;
 }
@@ -114,6 +124,16 @@ static uint32_t find(const struct replies *replies, uint32_t from, enum reply_ki
     while (i < replies->count && at(replies, i)->kind != kind)
         i++;
     return i;
+}
+
+bool replies_want_copy_data(const struct replies *replies)
+{
+    return replies->copy_in && find(replies, 0, REPLY_COPY_END) == replies->count;
+}
+
+bool replies_query_to_come(const struct replies *replies)
+{
+    return !replies->copy_in && find(replies, 0, REPLY_QUERY) < replies->count;
 }
 
 /* Takes entries [from, to) out of the queue. */

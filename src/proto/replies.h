@@ -80,6 +80,7 @@ struct replies {
     bool copy_in;   /* the server reads COPY data */
     bool copy_both; /* streaming replication: from here on nothing is counted, all is forwarded */
     bool uncertain; /* see above */
+    bool busy;      /* set by the owner: a message of the server is being passed on in parts */
 };
 
 void replies_done(struct replies *replies); /* gives the memory back; notes are not settled */
@@ -105,8 +106,17 @@ void replies_advance(struct replies *replies, const struct replies_events *event
 /* Whose turn it is; NULL when nothing is expected. */
 const struct reply *replies_head(const struct replies *replies);
 
+/* Does the server wait for COPY data, and for nothing that is on its way already? */
+bool replies_want_copy_data(const struct replies *replies);
+
+/* Is there a simple query whose ReadyForQuery is to come, without more from the client? */
+bool replies_query_to_come(const struct replies *replies);
+
 /* How many Syncs have not been answered yet. */
 uint32_t replies_count_syncs(const struct replies *replies);
+
+/* Is there nothing behind the head but Syncs? */
+bool replies_only_syncs_follow(const struct replies *replies);
 
 /* The client has gone: what it still expects is swallowed; all notes are settled as skipped,
  * newest first; fakes vanish. */

@@ -103,6 +103,19 @@ static void take_field(struct fields *fields, char code, const char *text)
     }
 }
 
+const char *response_field(const char *body, size_t len, char code)
+{
+    struct reader in = reader_of(body, len);
+    for (;;) {
+        char found = (char)read_u8(&in);
+        const char *text = found != '\0' ? read_cstr(&in) : NULL;
+        if (text == NULL || in.bad)
+            return NULL;
+        if (found == code)
+            return text;
+    }
+}
+
 void response_parse(const char *body, size_t len, struct err *err, const char **severity)
 {
     struct fields fields = {.severity = "",

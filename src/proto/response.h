@@ -20,6 +20,9 @@ void response_error(struct buf *out, const char *severity, const struct err *err
 void response_notice(struct buf *out, const char *severity, const char *sqlstate,
                      const char *message, const char *detail);
 
+/* The field of a server's response with this code, borrowed from its body; NULL: it has none. */
+const char *response_field(const char *body, size_t len, char code);
+
 /* Reads the body of an ErrorResponse or NoticeResponse of a server into *err.  Every field may be
  * missing or cut short: then there is a default, never a failure.  *severity is the one that is not
  * translated, borrowed from the body, or ""; severity may be NULL. */

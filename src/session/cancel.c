@@ -11,42 +11,68 @@
 #include "base/mem.h"
 #include "pool/server.h"
 #include "session/client.h"
+#include "session/peers.h"
 #include "session/worker.h"
 
 enum { KEY_LEN = CANCEL_KEY_LEN };
 
+static const struct settings *settings_of(const struct worker *worker)
+{
+    return worker->pool.settings;
+}
+
 static uint64_t hash_of(const uint8_t *key)
 {
-    /* The map is found by the first half; only the comparison of both must take constant time.
+    /* How long the look-up takes tells nothing of a key, as the hash has a secret key of its own.
      * 0 means: not in the map. */
-    return hash_bytes(key, KEY_LEN / 2) | 1;
+    uint8_t given[KEY_LEN];
+    memcpy(given, key, KEY_LEN);
+    peer_key_restore(given);
+    return hash_bytes(given, KEY_LEN) | 1;
+}
+
+static bool equal(const uint8_t *key, const uint8_t *other, int peer_id)
+{
+    uint8_t ours[KEY_LEN], given[KEY_LEN];
+    memcpy(ours, key, KEY_LEN);
+    memcpy(given, other, KEY_LEN);
+    if (peer_id > 0) { /* it may have come through other peers */
+        peer_key_restore(ours);
+        peer_key_restore(given);
+    }
+    return CRYPTO_memcmp(ours, given, KEY_LEN) == 0;
 }
 
 static bool same_key(const struct map_entry *entry, const void *key)
 {
     const struct client *client = CONTAINER_OF(entry, struct client, by_key);
-    return CRYPTO_memcmp(client->key, key, KEY_LEN) == 0;
+    return equal(client->key, key, settings_of(client->worker)->peer_id);
 }
 
-void cancel_draw_key(uint8_t key[KEY_LEN])
+void cancel_draw_key(uint8_t key[KEY_LEN], int peer_id)
 {
     if (RAND_bytes(key, KEY_LEN) != 1)
         abort();
     key[0] &= 0x7f; /* the process id, positive as drivers expect */
+    if (peer_id > 0)
+        peer_key_sign(key, peer_id);
 }
 
-bool cancel_is_key(const struct cancel_request *request, const uint8_t key[KEY_LEN])
+bool cancel_is_key(const struct cancel_request *request, const uint8_t key[KEY_LEN], int peer_id)
 {
-    return CRYPTO_memcmp(request->key, key, KEY_LEN) == 0;
+    return equal(key, request->key, peer_id);
 }
 
-void cancel_new_key(struct client *client)
+void cancel_new_key(struct client *client, uint32_t pid)
 {
     struct map *by_key = &client->worker->by_key;
+    int peer_id = settings_of(client->worker)->peer_id;
     if (client->by_key.hash != 0)
         map_remove(by_key, &client->by_key);
     do {
-        cancel_draw_key(client->key);
+        cancel_draw_key(client->key, peer_id);
+        if (peer_id == 0 && pid != 0)
+            store_u32((char *)client->key, pid);
         client->by_key.hash = hash_of(client->key);
     } while (map_find(by_key, client->by_key.hash, same_key, client->key) != NULL);
     map_add(by_key, &client->by_key);
@@ -54,13 +80,21 @@ void cancel_new_key(struct client *client)
 
 static void send_on(struct cancel_request *request);
 
+static struct loop *loop_of_origin(const struct cancel_request *request)
+{
+    return request->proxy->workers[request->origin]->loop;
+}
+
 static void deliver_back(struct mail *mail, struct loop *loop)
 {
     struct cancel_request *request = (struct cancel_request *)mail;
     struct client *client;
-    TAILQ_FOREACH (client, &request->proxy->workers[request->origin]->clients, entry) {
+    /* It has come lately, so it is near the end. */
+    struct client_list *clients = &request->proxy->workers[request->origin]->clients;
+    for (client = TAILQ_LAST(clients, client_list); client != NULL;
+         client = TAILQ_PREV(client, client_list, entry)) {
         if (client->id == request->client_id) {
-            client_close(client, NULL);
+            client_close(client, request->reason);
             break;
         }
     }
@@ -70,7 +104,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
 void cancel_finish(struct cancel_request *request)
 {
     request->mail.deliver = deliver_back;
-    loop_post(request->proxy->workers[request->origin]->loop, &request->mail);
+    loop_post(loop_of_origin(request), &request->mail);
 }
 
 /* A client in the queue: its statement has reached no server, so we say what PostgreSQL would. */
@@ -81,6 +115,26 @@ static void cancel_waiting(struct client *client)
     refuse_statement(client, &err);
 }
 
+/* No client of a worker has the key: it is of the console, of a peer, or of nobody.  Not even that is
+ * told. */
+static void pass_on(struct cancel_request *request, struct worker *worker)
+{
+    struct proxy *proxy = request->proxy;
+    int own_id = settings_of(worker)->peer_id;
+    if (own_id == 0 || peer_key_id(request->key) == own_id) {
+        proxy->cancel_console(proxy->console_context, request);
+        return;
+    }
+    request->mail.deliver = deliver_back;
+    request->reason = "cancel request was passed to its peer";
+    const char *why_not =
+        peers_forward(worker, request->key, loop_of_origin(request), &request->mail);
+    if (why_not == NULL)
+        return; /* it may be gone already */
+    request->reason = why_not;
+    cancel_finish(request);
+}
+
 static void deliver(struct mail *mail, struct loop *loop)
 {
     struct cancel_request *request = (struct cancel_request *)mail;
@@ -88,28 +142,28 @@ static void deliver(struct mail *mail, struct loop *loop)
     struct map_entry *entry =
         map_find(&worker->by_key, hash_of(request->key), same_key, request->key);
     if (entry == NULL) {
-        request->at++;
-        send_on(request);
+        if (++request->at < request->proxy->n_workers)
+            send_on(request);
+        else
+            pass_on(request, worker);
         return;
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
+    request->reason = "successfully sent cancel request";
     if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
-        server_cancel(client->server, request->proxy->workers[request->origin]->loop,
-                      &request->mail);
+        server_cancel(client->server, loop_of_origin(request), &request->mail);
         return;
     }
     if (client->state == CLIENT_WAITING)
         cancel_waiting(client);
+    else
+        request->reason = "cancel request for idle client";
     cancel_finish(request);
 }
 
 static void send_on(struct cancel_request *request)
 {
-    if (request->at == request->proxy->n_workers) {
-        request->proxy->cancel_console(request->proxy->console_context, request);
-        return; /* if nobody has this key, not even that is told */
-    }
     request->mail.deliver = deliver;
     loop_post(request->proxy->workers[request->at]->loop, &request->mail);
 }
@@ -117,14 +171,16 @@ static void send_on(struct cancel_request *request)
 void cancel_request(struct client *client, struct slice key)
 {
     client->state = CLIENT_CANCELING;
-    if (key.len != KEY_LEN) { /* we give no other keys */
-        client_close(client, NULL);
+    client_set_deadline(client); /* none: the request has its own */
+    if (key.len != KEY_LEN) {    /* we give no other keys */
+        client_close(client, "bad cancel key");
         return;
     }
     struct cancel_request *request = mem_new(sizeof *request);
     request->proxy = client->worker->proxy;
     request->origin = client->worker->pool.index;
     request->client_id = client->id;
+    request->reason = "bad cancel key";
     memcpy(request->key, key.ptr, KEY_LEN);
     send_on(request);
 }

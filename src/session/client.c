@@ -14,7 +14,9 @@
 #include "pool/server.h"
 #include "proto/message.h"
 #include "proto/response.h"
+#include "proto/startup.h"
 #include "session/cancel.h"
+#include "session/greet.h"
 #include "session/names.h"
 #include "session/worker.h"
 
@@ -82,6 +84,34 @@ static int64_t wait_end_us(const struct client *client)
                  conf_query_wait_timeout_us(settings, client->part->db, user_of(client)));
 }
 
+/* query_timeout counts the time in the queue too. */
+static int64_t waiting_query_end_us(const struct client *client)
+{
+    return after(client->waiter.since_us,
+                 conf_query_timeout_us(settings_of(client), user_of(client)));
+}
+
+static int64_t notify_us(const struct client *client)
+{
+    return client->notified
+               ? 0
+               : after(client->waiter.since_us, settings_of(client)->query_wait_notify_us);
+}
+
+/* In session mode it waits as others do at their first statement, if there are servers at all. */
+static bool waits_in_session_mode(const struct client *client)
+{
+    return client->waiter.since_us != 0 && client_in_session_mode(client) &&
+           pool_has_servers(client->part->pool);
+}
+
+static int64_t welcome_end_us(const struct client *client)
+{
+    return waits_in_session_mode(client)
+               ? wait_end_us(client)
+               : after(client->connected_us, settings_of(client)->client_login_timeout_us);
+}
+
 static void set(struct client *client, enum deadline_class class, int64_t at_us)
 {
     if (at_us != 0)
@@ -96,19 +126,25 @@ void client_set_deadline(struct client *client)
     switch ((enum client_state)client->state) {
     case CLIENT_STARTUP:
     case CLIENT_AUTH:
-    case CLIENT_WELCOME:
         set(client, DEADLINE_LOGIN, after(client->connected_us, settings->client_login_timeout_us));
+        break;
+    case CLIENT_WELCOME:
+        set(client, DEADLINE_LOGIN, welcome_end_us(client));
         break;
     case CLIENT_IDLE:
         set(client, DEADLINE_CLIENT_IDLE,
             after(clock_now_us(), conf_client_idle_timeout_us(settings, user_of(client))));
         break;
     case CLIENT_WAITING:
-        set(client, DEADLINE_WAIT, wait_end_us(client));
+        set(client, DEADLINE_WAIT,
+            sooner(sooner(wait_end_us(client), waiting_query_end_us(client)), notify_us(client)));
         break;
     case CLIENT_ACTIVE:
         set(client, DEADLINE_QUERY,
-            sooner(sooner(query_end_us(client), transaction_end_us(client)), idle_end_us(client)));
+            client->replication != STARTUP_NO_REPLICATION
+                ? 0 /* its statements are meant to take long */
+                : sooner(sooner(query_end_us(client), transaction_end_us(client)),
+                         idle_end_us(client)));
         break;
     case CLIENT_REFUSING:
     case CLIENT_CANCELING:
@@ -130,6 +166,33 @@ static void expire_active(struct client *client, struct err *err)
         err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "idle transaction timeout");
 }
 
+/* False: it was only the time for a notice. */
+static bool expire_waiting(struct client *client, struct err *err)
+{
+    int64_t now_us = clock_now_us();
+    int64_t query_us = waiting_query_end_us(client), wait_us = wait_end_us(client);
+    if (query_us != 0 && query_us <= now_us)
+        err_set(err, SQLSTATE_QUERY_CANCELED, "query_timeout");
+    else if (wait_us != 0 && wait_us <= now_us)
+        err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
+    else
+        return false;
+    err_detail(err, "No server of the pool became free in time.");
+    return true;
+}
+
+static void notify_waiting(struct client *client)
+{
+    struct buf out = BUF_NONE;
+    client->notified = true;
+    response_notice(&out, "NOTICE", "00000",
+                    "No server connection available in postgres backend, client being queued",
+                    NULL);
+    stream_write(&client->stream, out.data, out.len);
+    buf_done(&out);
+    client_set_deadline(client);
+}
+
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
     enum { AFTER_SUSPEND_US = 1000000 };
@@ -141,14 +204,17 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
     }
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
-        err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
+        if (!waits_in_session_mode(client) || !expire_waiting(client, &err))
+            err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout (server down)");
         break;
     case CLIENT_IDLE:
         err_set(&err, SQLSTATE_IDLE_SESSION_TIMEOUT, "client_idle_timeout");
         break;
     case CLIENT_WAITING:
-        err_set(&err, SQLSTATE_TOO_MANY_CONNECTIONS, "query_wait_timeout");
-        err_detail(&err, "No server of the pool became free in time.");
+        if (!expire_waiting(client, &err)) {
+            notify_waiting(client);
+            return;
+        }
         break;
     case CLIENT_ACTIVE:
         expire_active(client, &err);
@@ -182,6 +248,7 @@ static void uncount(struct client *client)
         return;
     client->part->n_clients--;
     atomic_fetch_sub(&client->part->pool->database->n_clients, 1);
+    pool_leave(client->part->pool);
 }
 
 static void leave_server(struct client *client)
@@ -209,6 +276,8 @@ void client_detach(struct client *client)
     uncount(client);
     names_clear(client);
     map_done(&client->names);
+    mem_free(client->unnamed);
+    client->unnamed = NULL;
     params_unref(worker->proxy->pools->params, client->params);
     client->params = NULL;
     startup_free(client);
@@ -223,10 +292,9 @@ void client_detach(struct client *client)
 
 void client_close(struct client *client, const char *reason)
 {
-    bool logged_in = client->state >= CLIENT_IDLE && client->state <= CLIENT_REFUSING;
     if (client->state == CLIENT_CLOSED)
         return;
-    if (reason != NULL && settings_of(client)->log_disconnections && logged_in)
+    if (reason != NULL && settings_of(client)->log_disconnections)
         client_log(client, LOG_INFO, "closing because: %s (age=%llds)", reason,
                    (long long)((clock_now_us() - client->connected_us) / 1000000));
     client->state = CLIENT_CLOSED;
@@ -249,6 +317,7 @@ void client_fail(struct client *client, const struct err *err)
     buf_done(&out);
     if (settings_of(client)->log_pooler_errors)
         client_log(client, LOG_WARNING, "pooler error: %s", err->message);
+    startup_log_failure(client);
     client_close(client, err->message);
 }
 
@@ -262,8 +331,10 @@ void client_fail_with_server(struct client *client, const struct err *err)
 bool client_end_after_goodbye(struct client *client)
 {
     const struct replies *replies = &client->server->replies;
-    /* Of a batch without Sync there are no answers: nothing makes the server send them. */
-    bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping;
+    /* Of a batch without Sync there are no answers, nor of a COPY without its end: nothing makes the
+     * server send them. */
+    bool answers_to_come = !replies_settled(replies) && !replies->open && !replies->skipping &&
+                           !replies->copy_both && !replies_want_copy_data(replies);
     if (!client->goodbye || answers_to_come || stream_pending(&client->stream) > 0)
         return false;
     client_close(client, "client close request");
@@ -297,7 +368,7 @@ static void take_server(struct client *client, struct server *server)
     server->last_kind = 0;
     client->part->stats.server_assignments++;
     if (client->state == CLIENT_WELCOME) {
-        startup_granted(client);
+        greet_granted(client);
         return;
     }
     client->state = CLIENT_ACTIVE;
@@ -306,28 +377,41 @@ static void take_server(struct client *client, struct server *server)
     forward_read(client);
 }
 
-/* The peer has closed: is there nothing in the socket but a good-bye? */
-static bool only_leaves(struct client *client)
+/* The peer has closed: how it leaves, or NULL if there is more in the socket than a good-bye. */
+static const char *way_of_leaving(struct client *client)
 {
     char peek[MESSAGE_HEADER];
     ssize_t got = recv(client->stream.fd, peek, sizeof peek, MSG_PEEK);
-    return got <= 0 || peek[0] == FE_TERMINATE;
+    if (got <= 0)
+        return "client unexpected eof";
+    return peek[0] == FE_TERMINATE ? "client close request" : NULL;
+}
+
+bool client_may_wait(const struct client *client, struct err *err)
+{
+    const struct part *part = client->part;
+    if (part->db == NULL)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (part->worker->stopping)
+        return err_set(err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
+    return true;
 }
 
 void client_want_server(struct client *client)
 {
     struct part *part = client->part;
-    if (client->stream.peer_closed && client->stash.len == 0 && only_leaves(client)) {
-        client_close(client, "client close request");
+    struct err err;
+    const char *leaves =
+        client->stream.peer_closed && client->stash.len == 0 ? way_of_leaving(client) : NULL;
+    if (leaves != NULL) {
+        client_close(client, leaves);
         return;
     }
-    if (part->db == NULL) {
-        struct err err;
-        err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
+    if (!client_may_wait(client, &err)) {
         client_fail(client, &err);
         return;
     }
-    struct server *server = part_acquire(part);
+    struct server *server = part_acquire(part, client->waiter.opening);
     if (server != NULL) {
         take_server(client, server);
         return;
@@ -338,8 +422,9 @@ void client_want_server(struct client *client)
     }
     if (client->state != CLIENT_WELCOME)
         client->state = CLIENT_WAITING;
+    client->notified = false;
     part_wait(part, &client->waiter);
-    if (client->state == CLIENT_WAITING)
+    if (client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME)
         client_set_deadline(client);
 }
 
@@ -347,6 +432,12 @@ void client_turn_idle(struct client *client)
 {
     client->state = CLIENT_IDLE;
     client->server = NULL;
+    if (client->stream.broken) {
+        client_close(client, "client unexpected eof");
+        return;
+    }
+    if (client->stash.len > 0)
+        worker_watch(client->worker);
     client_set_deadline(client);
     if (client->stalled || client->stream.readable)
         client_want_server(client);
@@ -359,6 +450,20 @@ void client_give_back(struct client *client)
     client->state = CLIENT_IDLE; /* before others run: they may look at all clients */
     server_release(server);
     client_turn_idle(client);
+}
+
+void client_give_back_unused(struct client *client)
+{
+    struct server *server = client->server;
+    client->server = NULL;
+    client->state = CLIENT_IDLE;
+    server_release(server);
+    if (client->stash.len > 0)
+        worker_watch(client->worker);
+    client_set_deadline(client);
+    /* A reset right behind half a message makes no event of its own. */
+    if (client->stream.readable || stream_look(&client->stream))
+        stream_yield(&client->stream);
 }
 
 static struct client *client_of_waiter(struct waiter *waiter)
@@ -391,11 +496,32 @@ static void on_server_silent(struct server *server)
         stream_yield(&client->stream);
 }
 
+bool client_end_if_outdated(struct client *client)
+{
+    const struct server *server = client->server;
+    struct err err;
+    if (!client_in_session_mode(client) || server->txn != TXN_IDLE || server->replies.open ||
+        !replies_settled(&server->replies) || client->remain > 0 || server->remain > 0 ||
+        !part_is_outdated(client->part, server)) /* DRAIN ends no session */
+        return false;
+    err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database configuration changed");
+    client_fail(client, &err);
+    return true;
+}
+
+static void on_server_outdated(struct server *server)
+{
+    struct client *client = server->client;
+    if (client != NULL && client->state == CLIENT_ACTIVE)
+        client_end_if_outdated(client);
+}
+
 const struct pool_events client_pool_events = {.granted = on_granted,
                                                .refused = on_refused,
                                                .readable = relay_read,
                                                .drained = on_server_drained,
-                                               .silent = on_server_silent};
+                                               .silent = on_server_silent,
+                                               .outdated = on_server_outdated};
 
 /* ---- what the socket has to say ---- */
 

@@ -1,7 +1,8 @@
 /*
  * session/client.h - an application's connection
  *
- *   STARTUP --startup packet--> AUTH --authenticated--> WELCOME --parameters known--> IDLE
+ *   STARTUP --startup packet--> AUTH --authenticated--> WELCOME --parameters known--> IDLE, or,
+ *   in session mode, --granted--> ACTIVE
  *   IDLE --message--> ACTIVE (a server was idle), or WAITING --granted--> ACTIVE
  *   ACTIVE --transaction over--> IDLE
  *   WAITING --statement refused--> REFUSING --read to its end, error sent--> IDLE
@@ -28,7 +29,7 @@ struct client_login;
 struct err;
 struct params;
 struct server;
-struct statement;
+struct unnamed;
 struct worker;
 
 enum client_state {
@@ -57,11 +58,17 @@ struct client {
     bool drop;             /* the message that streams is thrown away */
     bool used;             /* something was sent to the server since it was granted */
     bool stalled;          /* the next message must wait for replies to earlier ones */
+    bool discards;         /* it has sent a query that may end its prepared statements */
     bool goodbye;          /* it has sent Terminate */
     bool counted;          /* in the limits of database and user */
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
+    bool retries;        /* its batch has failed for a reason that is gone: it is sent once more */
+    bool retried;        /* ... and is input now, which is not tried a third time */
+    bool notified;       /* WAITING: it has had the notice of query_wait_notify */
+    bool keeps_server;   /* whatever the pool's mode: no other server has what it began with */
+    uint8_t replication; /* enum startup_replication */
     uint32_t unnamed_batch;
     struct buf stash; /* the beginning of a message that is needed whole */
     int64_t query_us; /* when the present query came; 0: none is running */
@@ -69,9 +76,9 @@ struct client {
 
     struct waiter waiter;
     TAILQ_ENTRY(client) entry;
-    struct map names;          /* prepared statements by the client's names */
-    struct statement *unnamed; /* counted, or NULL: its unnamed statement, to send again */
-    struct map_entry by_key;   /* in worker->by_key, once logged in */
+    struct map names;        /* prepared statements by the client's names */
+    struct unnamed *unnamed; /* owned, or NULL: its unnamed statement, to send again */
+    struct map_entry by_key; /* in worker->by_key, once logged in */
     uint8_t key[8];
     uint64_t id;
     int64_t connected_us, requested_us;
@@ -86,7 +93,13 @@ struct client {
 /* A new connection; takes the socket over. */
 void client_open(struct worker *worker, int fd, const struct address *address);
 
-/* Says err as FATAL, if not NULL, and closes.  reason goes to the log; NULL: that of err. */
+/* Does it keep its server until it leaves? */
+static inline bool client_in_session_mode(const struct client *client)
+{
+    return client->keeps_server || client->part->mode == POOL_SESSION;
+}
+
+/* Says err as FATAL, and closes.  reason goes to the log, unless it is NULL. */
 void client_fail(struct client *client, const struct err *err);
 void client_close(struct client *client, const char *reason);
 /* As client_fail(), and the server that it has, if any, is closed with it. */
@@ -104,8 +117,18 @@ void client_turn_idle(struct client *client);
 /* It has input and no server. */
 void client_want_server(struct client *client);
 
+/* False: the database is gone, or no server will become free before the end. */
+bool client_may_wait(const struct client *client, struct err *err);
+
 /* Ends the lease in order; the client stays. */
 void client_give_back(struct client *client);
+
+/* The same when nothing was sent: what more the client says is read when others had their turn. */
+void client_give_back_unused(struct client *client);
+
+/* With server_fast_close: it ends now if it keeps a server that is to be replaced, and is between two
+ * transactions.  True: it did. */
+bool client_end_if_outdated(struct client *client);
 
 /* Its server has gone away under it. */
 void client_server_lost(struct client *client, const char *reason);
@@ -123,7 +146,7 @@ extern const struct pool_events client_pool_events;
 void forward_read(struct client *client);
 /* relay.c: reads from the server and passes on to its client. */
 void relay_read(struct server *server);
-/* A drain has begun: ends the lease if nothing is under way. */
+/* Ends the lease if nothing is under way, and the database is being drained. */
 void relay_review(struct client *client);
 /* What the reply queue tells us; the context is the client. */
 extern const struct replies_events client_replies;
@@ -136,8 +159,7 @@ void refuse_read(struct client *client);
 /* startup.c */
 void startup_begin(struct client *client);
 void startup_read(struct client *client);
-void startup_granted(struct client *client);        /* WELCOME: has a server now */
-void startup_parameters_set(struct client *client); /* the server has taken them */
+void startup_log_failure(const struct client *client); /* if it has not logged in yet */
 void startup_free(struct client *client);
 
 #endif

@@ -2,6 +2,7 @@
  * what must be rewritten.  All else streams. */
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "proto/message.h"
 #include "session/client.h"
 #include "session/names.h"
+#include "session/retry.h"
 #include "session/worker.h"
 
 enum step {
@@ -24,12 +26,12 @@ enum step {
     STEP_BAD,   /* *err says what is wrong */
 };
 
-/* Rewriting needs prepared statements to be anybody's: not in session mode, where the server
- * belongs to the client. */
-static bool rewrites(const struct client *client)
+/* Prepared statements are rewritten where the next transaction may run on another server, or those
+ * before did: the mode of a pool can change. */
+static bool rewrites(const struct client *client, uint8_t kind)
 {
-    return client->part->mode != POOL_SESSION &&
-           client->worker->pool.settings->max_prepared_statements > 0;
+    return (kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
+           (!client_in_session_mode(client) || client->names.count > 0);
 }
 
 static void expect(struct client *client, enum reply_kind kind)
@@ -72,11 +74,9 @@ static size_t stream_on(struct client *client, const char *at, size_t left, bool
     return here;
 }
 
+/* From the first message of a batch on, whatever it is, time counts. */
 static void start_query(struct client *client)
 {
-    client->part->stats.queries++;
-    if (client->query_us != 0)
-        return;
     client->query_us = clock_now_us();
     client->requested_us = client->query_us;
     if (client->xact_us == 0)
@@ -85,26 +85,50 @@ static void start_query(struct client *client)
         client_set_deadline(client);
 }
 
+/* Of a Parse that is not rewritten. */
+static void *parse_note(const struct client *client, const char *at, size_t left)
+{
+    bool unnamed =
+        rewrites(client, FE_PARSE) && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return unnamed ? &names_unnamed_note : NULL;
+}
+
+/* Does the query begin as one that ends prepared statements? */
+static bool may_discard(const char *at, size_t left)
+{
+    static const char discard[] = "discard", deallocate[] = "deallocate";
+    const char *text = at + MESSAGE_HEADER, *end = at + left;
+    while (text < end && (*text == ' ' || *text == '\n' || *text == '\t' || *text == '\r'))
+        text++;
+    if (text == end || (*text != 'd' && *text != 'D'))
+        return false;
+    size_t len = (size_t)(end - text);
+    return (len >= sizeof discard && strncasecmp(text, discard, sizeof discard - 1) == 0) ||
+           (len >= sizeof deallocate && strncasecmp(text, deallocate, sizeof deallocate - 1) == 0);
+}
+
 /* A message that is not rewritten. */
 static enum step pass(struct client *client, const char *at, size_t left, size_t *used)
 {
     switch ((uint8_t)at[0]) {
     case FE_QUERY:
-        start_query(client);
+        client->part->stats.queries++;
         names_drop_unnamed(client);
+        client->discards |= may_discard(at, left);
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:
-        start_query(client);
+        client->part->stats.queries++;
         client->batch++;
         expect(client, REPLY_SYNC);
         break;
     case FE_FUNCTION_CALL:
-        start_query(client);
+        client->part->stats.queries++;
         expect(client, REPLY_FUNCTION);
         break;
     case FE_PARSE:
-        expect(client, REPLY_PARSE);
+        replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE,
+                       REPLY_FORWARD, parse_note(client, at, left));
         client->part->stats.client_parses++;
         client->part->stats.server_parses++;
         break;
@@ -134,6 +158,9 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
 static enum step rewrite(struct client *client, const char *at, size_t left, size_t *used)
 {
     enum names_step step;
+    if (client->discards && replies_query_to_come(&client->server->replies))
+        return STEP_STALL; /* which names there are depends on its reply */
+    client->discards = false;
     switch ((uint8_t)at[0]) {
     case FE_PARSE:
         step = names_parse(client, at, left, used);
@@ -164,13 +191,20 @@ static enum step rewrite(struct client *client, const char *at, size_t left, siz
     return STEP_ON;
 }
 
-/* Messages of an ordinary size are sent whole: a client that stops in the middle of one does not hold
- * a server for it, and one that vanishes leaves no half message behind. */
-static bool comes_whole(const char *at, size_t left)
+/* Messages of an ordinary size, and those that must be known whole, are sent whole: a client that stops
+ * in the middle of one does not hold a server for it, and one that vanishes leaves no half message. */
+static bool comes_whole(const struct client *client, const char *at, size_t left)
 {
     enum { ORDINARY = 16384 };
+    uint8_t kind = (uint8_t)at[0];
     size_t total = 1 + (size_t)load_u32(at + 1);
-    return left < total && total <= ORDINARY && (uint8_t)at[0] != FE_COPY_DATA;
+    if (left >= total || kind == FE_COPY_DATA)
+        return false;
+    if (total <= ORDINARY)
+        return true;
+    bool unnamed_parse = kind == FE_PARSE && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return rewrites(client, kind) && kind != FE_BIND &&
+           (!unnamed_parse || total <= LIMIT_KEPT_STATEMENT);
 }
 
 /* Has the server anything to do with this message?  While it skips to the next Sync it has not;
@@ -195,14 +229,15 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
         *used = stream_on(client, at, left, true);
         return STEP_ON;
     }
-    if (comes_whole(at, left))
+    if (comes_whole(client, at, left))
         return STEP_MORE;
     if (!client->used)
         begin(client);
-    if ((kind == FE_BIND || kind == FE_PARSE || kind == FE_DESCRIBE || kind == FE_CLOSE) &&
-        rewrites(client)) {
+    client->worker->describes |= kind == FE_DESCRIBE;
+    if (client->query_us == 0)
+        start_query(client);
+    if (rewrites(client, kind))
         return rewrite(client, at, left, used);
-    }
     return pass(client, at, left, used);
 }
 
@@ -214,6 +249,8 @@ static bool check_header(struct client *client, const char *at, struct err *err)
         return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid frontend message type %d", kind);
     if (!fe_length_ok(kind, length))
         return err_set(err, SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+    if (kind == FE_QUERY && client->worker->pool.settings->disable_pqexec)
+        return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED, "PQexec disallowed");
     if (length > client->worker->pool.settings->max_packet_size)
         return err_set(err, SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
                        "message of %u bytes exceeds max_packet_size", length);
@@ -250,7 +287,7 @@ static enum step forward(struct client *client, const char *data, size_t len, si
 static bool may_read(const struct client *client)
 {
     const struct server *server = client->server;
-    return client->state == CLIENT_ACTIVE && !client->stalled && !client->goodbye &&
+    return client->state == CLIENT_ACTIVE && !client->goodbye &&
            stream_pending(&server->stream) == 0 &&
            server->replies.count < LIMIT_OUTSTANDING_REPLIES;
 }
@@ -268,9 +305,14 @@ static bool turn(struct client *client, bool from_stash)
         got = stream_fill(&client->stream, worker->loop, &client->stash, &data, &len);
     batch_begin(&worker->to_server, &server->stream);
     batch_begin(&worker->to_client, &client->stream);
+    uint32_t batch = client->batch;
+    bool keep = retry_is_possible(client);
+    worker->describes = false;
     enum step step = forward(client, data, len, &used, &err);
+    keep = keep && worker->describes && client->batch == batch + 1 && !server->replies.open;
+    if (keep || server->again.len > 0)
+        retry_keep(client, keep ? data : NULL, used);
     client->part->stats.received += used;
-    names_keep_unnamed(client);
     batch_flush(&worker->to_server);
     batch_flush(&worker->to_client);
     stream_keep(&client->stash, data, len, used);
@@ -293,19 +335,21 @@ static bool turn(struct client *client, bool from_stash)
 void forward_read(struct client *client)
 {
     enum { TURNS = 16 };
-    bool from_stash = client->stalled;
-    client->stalled = false;
-    for (int i = 0; i < TURNS && may_read(client) && (from_stash || client->stream.readable); i++) {
-        if (!turn(client, from_stash))
+    bool again = client->stalled; /* a stalled message looks again, once */
+    for (int i = 0; i < TURNS && may_read(client); i++) {
+        if (!again && (client->stalled || !client->stream.readable))
+            break;
+        if (!turn(client, again))
             return;
-        from_stash = false;
+        again = false;
     }
     if (client->state != CLIENT_ACTIVE)
         return;
-    if (!client->used && !client->stalled && client->remain == 0) {
-        /* Nothing was asked: perhaps only a part of a message has come. */
-        client_give_back(client);
-    } else if (client->stream.readable && may_read(client)) {
+    if (!client->used && !client->stalled && client->remain == 0 &&
+        !client_in_session_mode(client)) {
+        /* Nothing was asked: perhaps only a part of a message has come, perhaps nothing ever will. */
+        client_give_back_unused(client);
+    } else if (client->stream.readable && !client->stalled && may_read(client)) {
         stream_yield(&client->stream);
     }
 }

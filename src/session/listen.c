@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/systemd.h"
 #include "conf/value.h"
 #include "net/socket.h"
 #include "session/client.h"
@@ -100,11 +102,21 @@ static void on_accept_again(struct deadline *deadline, struct loop *loop)
 /* Out of file descriptors or memory: those who are in go on; the queue of the kernel waits. */
 static void pause_accepting(struct worker *worker, int code)
 {
-    log_warning("accept() failed: %s", strerror(code));
+    if (!worker->accept_failed)
+        log_warning("accept() failed: %s; new clients wait", strerror(code));
+    worker->accept_failed = true;
     set_accepting(worker, false);
     worker->accept_again.expired = on_accept_again;
     deadline_set(worker->loop, &worker->accept_again, DEADLINE_OTHER,
                  clock_now_us() + ACCEPT_PAUSE_US);
+}
+
+/* Nobody waits any more. */
+static void note_success(struct worker *worker)
+{
+    if (worker->accept_failed)
+        log_info("accepting clients again");
+    worker->accept_failed = false;
 }
 
 static void on_accept(evutil_socket_t listener, short what, void *arg)
@@ -115,7 +127,9 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
         int fd = accept4(listener, (struct sockaddr *)&address.socket, &address.len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            if (errno == EAGAIN)
+                note_success(worker);
+            else if (errno != EINTR && errno != ECONNABORTED)
                 pause_accepting(worker, errno);
             return;
         }
@@ -127,14 +141,14 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 
 /* ---- opening ---- */
 
-static void add(struct worker *worker, int fd, const char *path)
+/* path: to be removed at the end; "" for none. */
+static void add(struct worker *worker, int fd, bool is_unix, const char *path)
 {
     worker->listeners =
         mem_resize(worker->listeners, (worker->n_listeners + 1) * sizeof *worker->listeners);
     struct listener *listener = &worker->listeners[worker->n_listeners++];
-    *listener = (struct listener){.fd = fd, .is_unix = path != NULL};
-    if (path != NULL)
-        strncpy(listener->path, path, sizeof listener->path - 1);
+    *listener = (struct listener){.fd = fd, .is_unix = is_unix};
+    strncpy(listener->path, path, sizeof listener->path - 1);
     listener->event = event_new(worker->loop->base, fd, EV_READ | EV_PERSIST, on_accept, worker);
     event_add(listener->event, NULL);
 }
@@ -142,17 +156,16 @@ static void add(struct worker *worker, int fd, const char *path)
 static bool open_tcp(struct worker *worker, const struct address *address, struct err *err)
 {
     bool first = worker->pool.index == 0;
-    char text[80];
-    int port = address_print(address, text, sizeof text);
+    char text[ADDRESS_TEXT];
+    address_text(address, text);
     int fd = socket_listen(address, worker->pool.settings, !first, err);
     if (fd < 0) {
         struct err cause = *err;
-        return err_set(err, cause.sqlstate, "could not listen on %s:%d: %s", text, port,
-                       cause.message);
+        return err_set(err, cause.sqlstate, "could not listen on %s: %s", text, cause.message);
     }
-    add(worker, fd, NULL);
+    add(worker, fd, false, "");
     if (first)
-        log_info("listening on %s:%d", text, port);
+        log_info("listening on %s", text);
     return true;
 }
 
@@ -229,7 +242,7 @@ static bool open_unix(struct worker *worker, struct err *err)
         return err_set(err, cause.sqlstate, "could not listen on unix:%s: %s",
                        abstract ? settings->unix_socket_dir : path, cause.message);
     }
-    add(worker, fd, abstract ? "" : path);
+    add(worker, fd, true, abstract ? "" : path);
     if (!abstract) {
         if (chmod(path, (mode_t)settings->unix_socket_mode) < 0)
             return err_set(err, SQLSTATE_CONFIG_FILE_ERROR, "could not set the mode of \"%s\"",
@@ -242,9 +255,48 @@ static bool open_unix(struct worker *worker, struct err *err)
     return true;
 }
 
+static bool is_listener(int fd)
+{
+    int type = 0, listens = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
+}
+
+static void log_handed_over(const struct address *address)
+{
+    char text[ADDRESS_TEXT];
+    const struct sockaddr_un *local = (const struct sockaddr_un *)&address->socket;
+    if (!address_is_unix(address))
+        log_info("listening on %s, from systemd", address_text(address, text));
+    else if (local->sun_path[0] != '\0')
+        log_info("listening on unix:%s, from systemd", local->sun_path);
+    else
+        log_info("listening on unix:@%.100s, from systemd", local->sun_path + 1);
+}
+
+/* Their files, if they have any, are not ours to remove. */
+static bool open_handed_over(struct worker *worker, struct err *err)
+{
+    for (int i = 0; i < worker->proxy->n_sockets; i++) {
+        int fd = SYSTEMD_FIRST_SOCKET + i;
+        struct address address;
+        socket_local(fd, &address);
+        if (!is_listener(fd))
+            return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                           "file descriptor %d from systemd is not a socket that listens", fd);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        add(worker, fd, address_is_unix(&address), "");
+        log_handed_over(&address);
+    }
+    return true;
+}
+
 bool listen_open(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->pool.settings;
+    if (worker->proxy->n_sockets > 0)
+        return worker->pool.index > 0 || open_handed_over(worker, err);
     const char *list = settings->listen_addr;
     struct slice word;
     while (conf_list_next(&list, &word)) {
@@ -281,6 +333,7 @@ void listen_close(struct worker *worker, bool unix_too)
             unlink(listener->path);
     }
     worker->n_listeners = kept;
+    set_accepting(worker, true); /* the pause, if there was one, is over */
     if (kept == 0) {
         mem_free(worker->listeners);
         worker->listeners = NULL;

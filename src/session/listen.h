@@ -2,7 +2,7 @@
  * session/listen.h - where clients come in
  *
  * Every worker accepts on TCP sockets of its own (SO_REUSEPORT); the first also has the unix
- * sockets.  A worker that holds more clients than the emptiest passes a new one on, so that few
+ * sockets, and those that systemd has handed over: then there are no others.  A worker that holds more clients than the emptiest passes a new one on, so that few
  * busy clients do not end up on one core.
  *
  * Threading:  listen_open() before the threads run; the rest on the worker's thread

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "pool/params.h"
 #include "pool/server.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -39,11 +40,18 @@ struct note {
     struct err *err;             /* owned; NOTE_ERROR only */
 };
 
-char names_parameters_note;
+char names_parameters_note, names_unnamed_note;
 
 static struct statement_table *table_of(const struct client *client)
 {
     return client->worker->proxy->pools->statements;
+}
+
+/* With max_prepared_statements = 0 names go through as they are, but for clients that have had theirs
+ * before that was set; the unnamed statement is still the client's own. */
+static bool renames(const struct client *client)
+{
+    return client->worker->pool.settings->max_prepared_statements > 0 || client->names.count > 0;
 }
 
 /* ---- the map ---- */
@@ -93,27 +101,23 @@ static void set_statement(struct client *client, struct name *name, struct state
     name->statement = statement != NULL ? statement_ref(table_of(client), statement) : NULL;
 }
 
+/* Changes whose reply is to come stand behind what has ended all others. */
 void names_clear(struct client *client)
 {
+    struct map kept = {0};
     uint32_t at = 0;
     struct name *name;
-    while ((name = (struct name *)map_next(&client->names, &at)) != NULL)
-        set_statement(client, name, NULL);
-    /* Those with replies to come stay until then; without any the whole map can go. */
-    bool any_left;
-    do {
-        any_left = false;
-        at = 0;
-        while ((name = (struct name *)map_next(&client->names, &at)) != NULL) {
-            if (name->pending == 0) {
-                forget_if_unused(client, name);
-                any_left = true;
-                break;
-            }
+    while ((name = (struct name *)map_next(&client->names, &at)) != NULL) {
+        if (name->pending > 0) {
+            map_add(&kept, &name->entry);
+            continue;
         }
-    } while (any_left);
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+        set_statement(client, name, NULL);
+        mem_free(name);
+    }
+    map_done(&client->names);
+    client->names = kept;
+    names_drop_unnamed(client);
 }
 
 /* ---- notes ---- */
@@ -195,13 +199,18 @@ static void send_header(struct client *client, char kind, size_t body_len)
     batch_copy(to_server(client), header, sizeof header);
 }
 
-static void send_parse(struct client *client, const char *name, size_t name_len,
-                       const struct statement *statement)
+static void send_parse(struct client *client, const char *name, size_t name_len, const char *body,
+                       size_t len)
 {
-    send_header(client, FE_PARSE, name_len + 1 + statement->len);
+    send_header(client, FE_PARSE, name_len + 1 + len);
     batch_copy(to_server(client), name, name_len + 1);
-    batch_copy(to_server(client), statement->body, statement->len);
+    batch_copy(to_server(client), body, len);
     client->part->stats.server_parses++;
+}
+
+static uint32_t epoch(const struct client *client)
+{
+    return atomic_load_explicit(&client->part->pool->plan_epoch, memory_order_relaxed);
 }
 
 /* A note of a Parse or Close that goes to the server. */
@@ -210,8 +219,18 @@ static struct note *change_server(struct client *client, enum note_kind kind, st
 {
     struct note *note = new_note(client, kind, name, statement);
     note->on_server = true;
-    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch);
+    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch,
+                         epoch(client));
     return note;
+}
+
+static void close_on_server(struct client *client, struct statement *statement)
+{
+    struct note *note = change_server(client, NOTE_EVICT, NULL, statement);
+    send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
+    batch_copy(to_server(client), "S", 1);
+    batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
+    expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
 }
 
 /* Makes room on the server for one more. */
@@ -221,19 +240,38 @@ static void evict(struct client *client)
     int most = client->worker->pool.settings->max_prepared_statements;
     struct statement *oldest;
     while (server->prepared.count >= (uint32_t)most &&
-           (oldest = statement_set_oldest(&server->prepared)) != NULL) {
-        struct note *note = change_server(client, NOTE_EVICT, NULL, oldest);
-        send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
-        batch_copy(to_server(client), "S", 1);
-        batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
-        expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
-    }
+           (oldest = statement_set_oldest(&server->prepared)) != NULL)
+        close_on_server(client, oldest);
 }
 
-static enum statement_presence presence(const struct client *client,
-                                        const struct statement *statement)
+static uint64_t environment(const struct client *client)
 {
-    return statement_set_find(&client->server->prepared, statement, client->batch);
+    return params_environment(client->params);
+}
+
+/* The statement of a name that the server has not got is parsed under the present settings, as a
+ * plan that has become invalid is. */
+static struct statement *renew(struct client *client, struct name *name)
+{
+    struct statement *old = name->statement;
+    if (old->environment == environment(client))
+        return old;
+    struct statement *renewed =
+        statement_intern(table_of(client), old->body, old->len, environment(client));
+    set_statement(client, name, renewed);
+    statement_unref(table_of(client), renewed);
+    return renewed;
+}
+
+/* What is there but of no use any more is closed at once. */
+static enum statement_presence presence(struct client *client, struct statement *statement)
+{
+    enum statement_presence there =
+        statement_set_find(&client->server->prepared, statement, client->batch, epoch(client));
+    if (there != STATEMENT_STALE)
+        return there;
+    close_on_server(client, statement);
+    return STATEMENT_ABSENT;
 }
 
 /* Parse, for the client or for a use of it that follows. */
@@ -242,7 +280,8 @@ static void prepare(struct client *client, enum note_kind kind, struct name *nam
 {
     evict(client);
     struct note *note = change_server(client, kind, name, statement);
-    send_parse(client, statement->name, statement->name_len, statement);
+    client->server->parses = true;
+    send_parse(client, statement->name, statement->name_len, statement->body, statement->len);
     expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
 }
 
@@ -301,50 +340,73 @@ static void no_such_statement(struct client *client, const char *text)
     expect_error(client, &err);
 }
 
-/* Parse of the unnamed statement goes through as it is, but we remember where it stands.  One that
- * is too long for that is not remembered: it can be used in its own batch only. */
+/* Parse of the unnamed statement goes through as it is, but we keep a copy, for a later transaction
+ * that may run on another server.  One that is too long for that can be used in this one only. */
 static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
 {
-    size_t total = total_of(at);
-    if (left < total && total <= LOOP_SCRATCH)
+    size_t len = total_of(at) - MESSAGE_HEADER - 1;
+    bool kept = len <= LIMIT_KEPT_STATEMENT;
+    if (left < total_of(at) && kept)
         return NAMES_MORE;
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+    struct unnamed *unnamed = client->unnamed;
+    if (kept && (unnamed == NULL || unnamed->cap < len)) {
+        client->unnamed = unnamed = mem_resize(unnamed, sizeof *unnamed + len);
+        unnamed->cap = len;
+    }
+    if (kept)
+        memcpy(unnamed->body, at + MESSAGE_HEADER + 1, len);
+    if (unnamed != NULL)
+        unnamed->len = kept ? len : 0;
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
-    client->worker->unnamed_body =
-        left >= total ? (struct slice){at + MESSAGE_HEADER + 1, total - MESSAGE_HEADER - 1}
-                      : (struct slice){NULL, 0};
     return NAMES_PASS;
 }
 
 void names_drop_unnamed(struct client *client)
 {
-    statement_unref(table_of(client), client->unnamed);
-    client->unnamed = NULL;
+    if (client->unnamed != NULL)
+        client->unnamed->len = 0;
     client->unnamed_here = false;
-    client->worker->unnamed_body = (struct slice){NULL, 0};
 }
 
-void names_keep_unnamed(struct client *client)
+/* The Parse of an unnamed statement has failed or was skipped: what we have kept of it is not there,
+ * unless it is that of a later batch already.  What was there before a skipped one is lost, too: better
+ * an error than another statement. */
+void names_unnamed_settled(struct client *client, enum reply_outcome outcome)
 {
-    struct slice *body = &client->worker->unnamed_body;
-    if (body->ptr != NULL)
-        client->unnamed = statement_intern(table_of(client), body->ptr, body->len);
-    *body = (struct slice){NULL, 0};
+    if (outcome == REPLY_DONE || client->server == NULL)
+        return;
+    if (client->unnamed_batch == client->batch - replies_count_syncs(&client->server->replies))
+        names_drop_unnamed(client);
 }
 
-/* PostgreSQL looks at the text first and at the name then: it gets the text under a name that it has. */
-static enum names_step duplicate(struct client *client, const struct name *name,
-                                 const struct reader *body)
+/* REWRITTEN: the statement of the name is on the server. */
+static enum names_step provide(struct client *client, struct name *name,
+                               struct statement **statement)
 {
-    struct statement *taken = name->statement;
-    struct err err;
-    enum statement_presence there = presence(client, taken);
+    struct statement *found = name->statement;
+    enum statement_presence there = presence(client, found);
+    if (there == STATEMENT_ABSENT) {
+        found = renew(client, name);
+        there = presence(client, found);
+    }
     if (there == STATEMENT_UNCERTAIN)
         return NAMES_STALL;
     if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, taken);
+        prepare(client, NOTE_INJECT, NULL, found);
+    *statement = found;
+    return NAMES_REWRITTEN;
+}
+
+/* PostgreSQL looks at the text first and at the name then: it gets the text under a name that it has. */
+static enum names_step duplicate(struct client *client, struct name *name,
+                                 const struct reader *body)
+{
+    struct statement *taken;
+    struct err err;
+    enum names_step step = provide(client, name, &taken);
+    if (step != NAMES_REWRITTEN)
+        return step;
     err_set(&err, SQLSTATE_DUPLICATE_STATEMENT, "prepared statement \"%.200s\" already exists",
             name->text);
     send_header(client, FE_PARSE, taken->name_len + 1 + reader_left(body));
@@ -377,6 +439,8 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
         return NAMES_MORE;
     if (at[MESSAGE_HEADER] == '\0')
         return parse_unnamed(client, at, left);
+    if (!renames(client))
+        return NAMES_PASS;
     if (left < total)
         return NAMES_MORE;
     *used = total;
@@ -390,7 +454,7 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
     if (name != NULL && name->statement != NULL)
         return duplicate(client, name, &reader);
     struct statement *statement =
-        statement_intern(table_of(client), reader.pos, reader_left(&reader));
+        statement_intern(table_of(client), reader.pos, reader_left(&reader), environment(client));
     enum names_step step = add_name(client, text, statement);
     statement_unref(table_of(client), statement);
     return step;
@@ -404,14 +468,14 @@ static enum names_step use_unnamed(struct client *client)
     if (client->unnamed_here && batches_ago > 0 &&
         replies_count_syncs(&server->replies) >= batches_ago)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
-    client->worker->unnamed_body = (struct slice){NULL, 0};
     if (client->unnamed_here)
         return NAMES_PASS;
-    if (client->unnamed == NULL) {
+    const struct unnamed *unnamed = client->unnamed;
+    if (unnamed == NULL || unnamed->len == 0) {
         no_such_statement(client, "");
         return NAMES_DROP;
     }
-    send_parse(client, "", 0, client->unnamed);
+    send_parse(client, "", 0, unnamed->body, unnamed->len);
     expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
@@ -428,13 +492,7 @@ static enum names_step use(struct client *client, const char *text, struct state
         no_such_statement(client, text);
         return NAMES_DROP;
     }
-    *statement = name->statement;
-    enum statement_presence there = presence(client, *statement);
-    if (there == STATEMENT_UNCERTAIN)
-        return NAMES_STALL;
-    if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, *statement);
-    return NAMES_REWRITTEN;
+    return provide(client, name, statement);
 }
 
 enum names_step names_bind(struct client *client, const char *at, size_t left, size_t *used)
@@ -448,8 +506,8 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
         return NAMES_MORE;
     *used = here;
     client->part->stats.binds++;
-    if (reader.bad)
-        return NAMES_PASS; /* for PostgreSQL to complain about */
+    if (reader.bad || (text[0] != '\0' && !renames(client)))
+        return NAMES_PASS; /* for PostgreSQL to complain about, or to use as it is */
     enum names_step step = text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
@@ -486,13 +544,10 @@ enum names_step names_describe(struct client *client, const char *at, size_t lef
     enum names_step step = read_target(at, left, used, &text);
     if (step != NAMES_REWRITTEN)
         return step;
-    if (text[0] == '\0') {
-        /* It is no use that makes it forgettable: a Bind will follow, maybe in another batch. */
-        struct slice body = client->worker->unnamed_body;
-        step = use_unnamed(client);
-        client->worker->unnamed_body = body;
-        return step;
-    }
+    if (text[0] == '\0')
+        return use_unnamed(client);
+    if (!renames(client))
+        return NAMES_PASS;
     step = use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
@@ -513,6 +568,8 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
         names_drop_unnamed(client);
         return NAMES_PASS;
     }
+    if (!renames(client))
+        return NAMES_PASS;
     struct name *name = find(client, text);
     if (is_uncertain(client, name))
         return NAMES_STALL;

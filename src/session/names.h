@@ -27,6 +27,12 @@
 
 struct client;
 
+/* What the client has prepared without a name. */
+struct unnamed {
+    size_t len, cap; /* of body; len 0: nothing */
+    char body[];     /* of Parse behind the name */
+};
+
 enum names_step {
     NAMES_REWRITTEN, /* the message has been dealt with, up to *used bytes of it; if it is longer,
                       * the rest streams to the server behind it */
@@ -42,10 +48,6 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
 enum names_step names_describe(struct client *client, const char *at, size_t left, size_t *used);
 enum names_step names_close(struct client *client, const char *at, size_t left, size_t *used);
 
-/* The input that names_parse() saw is about to be overwritten: keeps an unnamed statement that
- * was prepared but not used yet. */
-void names_keep_unnamed(struct client *client);
-
 /* A simple query ends the unnamed statement, as it does in PostgreSQL. */
 void names_drop_unnamed(struct client *client);
 
@@ -55,8 +57,11 @@ bool names_error_is_other(void *note, const char *body, size_t len);
 
 /* A note in the reply queue says that these are our session parameters being set. */
 extern char names_parameters_note;
+/* Or that this is the client's Parse of its unnamed statement. */
+extern char names_unnamed_note;
 
 void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
+void names_unnamed_settled(struct client *client, enum reply_outcome outcome);
 void names_clear(struct client *client); /* DEALLOCATE ALL, or the end of the client */
 
 #endif

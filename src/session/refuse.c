@@ -25,6 +25,29 @@ static bool ends_statement(uint8_t kind, bool in_batch)
     return kind == FE_SYNC || (!in_batch && (kind == FE_QUERY || kind == FE_FUNCTION_CALL));
 }
 
+/* Flush, and what is left of a COPY, is ignored between statements. */
+static bool begins_batch(uint8_t kind)
+{
+    return kind != FE_FLUSH && kind != FE_COPY_DATA && kind != FE_COPY_DONE && kind != FE_COPY_FAIL;
+}
+
+static bool header_ok(uint8_t kind, uint32_t length)
+{
+    return fe_kind_known(kind) && fe_length_ok(kind, length);
+}
+
+static size_t end(struct client *client, uint8_t kind, size_t at)
+{
+    struct err err;
+    if (kind == FE_TERMINATE) {
+        client_close(client, "client close request");
+        return at;
+    }
+    err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "invalid frontend message type %d, or length", kind);
+    client_fail(client, &err);
+    return at;
+}
+
 /* Gives the bytes used; *over: the statement has been read. */
 static size_t skip(struct client *client, const char *data, size_t len, bool *over)
 {
@@ -37,13 +60,11 @@ static size_t skip(struct client *client, const char *data, size_t len, bool *ov
                 break;
             uint8_t kind = (uint8_t)data[at];
             uint32_t length = load_u32(data + at + 1);
-            if (kind == FE_TERMINATE || !fe_kind_known(kind) || !fe_length_ok(kind, length)) {
-                client_close(client, "client close request");
-                return at;
-            }
+            if (kind == FE_TERMINATE || !header_ok(kind, length))
+                return end(client, kind, at);
             client->remain = 1 + length;
             client->last = ends_statement(kind, client->in_batch);
-            client->in_batch = true;
+            client->in_batch |= begins_batch(kind);
         }
         size_t taken = left < client->remain ? left : client->remain;
         client->remain -= (uint32_t)taken;
@@ -74,6 +95,8 @@ void refuse_read(struct client *client)
             answer(client);
             client->stalled = client->stash.len > 0;
             client_turn_idle(client);
+        } else if (!client->stream.readable) {
+            stream_look(&client->stream); /* a reset behind it makes no event of its own */
         }
     }
 }
@@ -86,5 +109,6 @@ void refuse_statement(struct client *client, const struct err *err)
     client->in_batch = false;
     client->refusal = mem_dup(err, sizeof *err);
     client_set_deadline(client);
+    worker_watch(client->worker);
     refuse_read(client);
 }

@@ -8,10 +8,13 @@
 #include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
+#include "pool/welcome.h"
 #include "proto/message.h"
 #include "proto/response.h"
 #include "session/client.h"
+#include "session/greet.h"
 #include "session/names.h"
+#include "session/retry.h"
 #include "session/worker.h"
 
 /* ---- what the reply queue tells ---- */
@@ -23,6 +26,11 @@ static void on_fake(void *context, const struct reply *reply)
     batch_copy(&client->worker->to_client, message, MESSAGE_HEADER);
 }
 
+static bool same_value(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* The session has the client's parameters now; what the server made of them is what they are.
  * A parameter that it does not report is taken for set. */
 static void parameters_set(struct client *client)
@@ -32,9 +40,9 @@ static void parameters_set(struct client *client)
     for (size_t i = 0; i < params_count(table); i++) {
         const char *theirs = params_get(server->params, i);
         const char *ours = params_get(client->params, i);
-        if (theirs == NULL && ours != NULL) {
+        if (!same_value(theirs, ours) &&
+            welcome_value(server->welcome, params_name(table, i)) == NULL)
             params_set(table, &server->params, i, ours);
-        }
     }
     params_unref(table, client->params);
     client->params = params_ref(table, server->params);
@@ -43,7 +51,9 @@ static void parameters_set(struct client *client)
 static void on_settled(void *context, const struct reply *reply, enum reply_outcome outcome)
 {
     struct client *client = context;
-    if (reply->note != &names_parameters_note)
+    if (reply->note == &names_unnamed_note)
+        names_unnamed_settled(client, outcome);
+    else if (reply->note != &names_parameters_note)
         names_settled(client, reply, outcome);
     else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
         parameters_set(client);
@@ -104,13 +114,17 @@ static enum step take_parameter(struct server *server, struct client *client, co
         known = told != NULL && strcmp(told, value) == 0;
         if (!known)
             params_set(table, &client->params, (size_t)index, value);
+        /* What was parsed since may have been read under either value. */
+        if (!known && server->parses && params_in_environment(table, (size_t)index))
+            server->wanted_deallocate = true;
     }
     if (client->state == CLIENT_WELCOME)
         return STEP_SWALLOW;
     return known && setting_parameters(server) ? STEP_SWALLOW : STEP_FORWARD;
 }
 
-static void count_time(struct client *client, char txn)
+/* What is already under way behind this answer begins now. */
+static void count_time(struct client *client, char txn, bool more)
 {
     int64_t now_us = clock_now_us();
     struct part_stats *stats = &client->part->stats;
@@ -119,14 +133,14 @@ static void count_time(struct client *client, char txn)
         uint64_t query_us = (uint64_t)(now_us - client->query_us);
         stats->query_us += query_us;
         histogram_add(&latency->query, query_us);
-        client->query_us = 0;
     }
+    client->query_us = more ? now_us : 0;
     if (txn == TXN_IDLE && client->xact_us != 0) {
         uint64_t xact_us = (uint64_t)(now_us - client->xact_us);
         stats->xacts++;
         stats->xact_us += xact_us;
         histogram_add(&latency->xact, xact_us);
-        client->xact_us = 0;
+        client->xact_us = more ? now_us : 0;
     }
 }
 
@@ -137,8 +151,14 @@ static enum step take_ready(struct server *server, struct client *client, char t
         step_of(replies_take(&server->replies, &client_replies, client, BE_READY_FOR_QUERY));
     if (step != STEP_FORWARD)
         return step;
-    count_time(client, txn);
-    if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT)
+    if (client->retries) {
+        retry_begin(client);
+        return STEP_SWALLOW;
+    }
+    bool more = server->replies.count > 0;
+    server->parses = server->parses && more;
+    count_time(client, txn, more);
+    if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT && !client->keeps_server)
         return STEP_NO_BLOCKS;
     if (client->worker->has_query_timeouts)
         client_set_deadline(client);
@@ -154,10 +174,11 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
     return STEP_NO_LOGIN;
 }
 
-/* A session keeps its server unless the database is being drained. */
+/* A session keeps its server, unless the database is being drained and another one would do. */
 static bool lease_ends_with_transaction(const struct client *client)
 {
-    return client->part->mode != POOL_SESSION || part_is_draining(client->part);
+    return !client_in_session_mode(client) ||
+           (part_is_draining(client->part) && !client->keeps_server);
 }
 
 /* Is the client's transaction over, and everything answered? */
@@ -166,6 +187,17 @@ static bool lease_is_over(const struct server *server, const struct client *clie
     return lease_ends_with_transaction(client) && server->txn == TXN_IDLE &&
            replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
            server->remain == 0;
+}
+
+/* Does the server not have what we believe it has?  A client's mistake with names of its own is found
+ * here, before it gets there. */
+static bool is_about_names(const char *body, size_t len)
+{
+    struct err err;
+    const char *severity;
+    response_parse(body, len, &err, &severity);
+    return strcmp(err.sqlstate, SQLSTATE_INVALID_STATEMENT_NAME) == 0 ||
+           strcmp(err.sqlstate, SQLSTATE_DUPLICATE_STATEMENT) == 0;
 }
 
 static enum step take_error(struct server *server, struct client *client, const char *body,
@@ -183,6 +215,12 @@ static enum step take_error(struct server *server, struct client *client, const 
     bool other = head != NULL && head->action == REPLY_REPLACE &&
                  names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
+    if (retry_take_error(client, body, len)) {
+        replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE);
+        return STEP_SWALLOW;
+    }
+    if (head != NULL && head->action != REPLY_REPLACE && is_about_names(body, len))
+        server->wanted_deallocate = true;
     enum step step =
         step_of(replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
     if (setting)
@@ -270,6 +308,7 @@ static enum step relay(struct server *server, struct client *client, const char 
         server->forward = step == STEP_FORWARD || step == STEP_BAD_SETTING;
         server->last_kind = kind;
         server->remain = (uint32_t)(total - here);
+        server->replies.busy = server->remain > 0;
         give(server, client, data + at, here);
         at += here;
         if (server->remain == 0)
@@ -293,7 +332,7 @@ static void end_badly(struct server *server, struct client *client, enum step st
         client_close(client, "invalid server parameter");
         break;
     case STEP_NO_LOGIN:
-        server->stream.broken = true; /* in the middle of our statement */
+        client->goodbye = true; /* our statement has failed: it ends by itself, and did nothing */
         err = *client->refusal;
         client_fail(client, &err);
         break;
@@ -322,7 +361,7 @@ static bool turn(struct server *server, struct client *client)
         client_close(client, "client unexpected eof");
     } else if (client->state == CLIENT_WELCOME) {
         if (replies_settled(&server->replies)) {
-            startup_parameters_set(client);
+            greet_parameters_set(client);
             return false;
         }
         return true;
@@ -331,7 +370,7 @@ static bool turn(struct server *server, struct client *client)
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {
-        return true;
+        return !worker->pool.settings->server_fast_close || !client_end_if_outdated(client);
     }
     return false;
 }
@@ -339,8 +378,9 @@ static bool turn(struct server *server, struct client *client)
 void relay_review(struct client *client)
 {
     const struct server *server = client->server;
-    if (client->state == CLIENT_ACTIVE && server->stash.len == 0 &&
-        stream_pending(&server->stream) == 0 && lease_is_over(server, client))
+    if (client->state == CLIENT_ACTIVE && part_is_draining(client->part) &&
+        server->stash.len == 0 && stream_pending(&server->stream) == 0 &&
+        lease_is_over(server, client))
         client_give_back(client);
 }
 

@@ -11,10 +11,9 @@
 #include "base/reader.h"
 #include "conf/value.h"
 #include "net/socket.h"
-#include "pool/canon.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/server.h"
-#include "pool/welcome.h"
 #include "proto/build.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -22,15 +21,9 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/console.h"
+#include "session/greet.h"
+#include "session/login.h"
 #include "session/worker.h"
-
-/* What only a client that logs in needs. */
-struct client_login {
-    bool ssl_asked, gss_asked; /* each may be asked once */
-    char *database;            /* owned: as the client named it */
-    char *raw[PARAMS_MAX];     /* owned: followed parameters as the client gave them, or NULL */
-    struct client_auth *auth;  /* owned */
-};
 
 static const struct settings *settings_of(const struct client *client)
 {
@@ -45,6 +38,12 @@ void startup_begin(struct client *client)
     client_set_deadline(client);
 }
 
+static void free_param(struct startup_param *param)
+{
+    mem_free((char *)param->name);
+    mem_free((char *)param->value);
+}
+
 void startup_free(struct client *client)
 {
     struct client_login *login = client->login;
@@ -53,6 +52,11 @@ void startup_free(struct client *client)
     client->worker->n_login--;
     for (size_t i = 0; i < PARAMS_MAX; i++)
         mem_free(login->raw[i]);
+    for (size_t i = 0; i < login->n_extra; i++)
+        free_param(&login->extra[i]);
+    mem_free(login->extra);
+    opening_unref(login->opening);
+    client->waiter.opening = NULL;
     mem_free(login->database);
     client_auth_free(login->auth);
     mem_free(login);
@@ -65,153 +69,7 @@ static void send_buf(struct client *client, struct buf *out)
     buf_done(out);
 }
 
-/* ---- the end of the login ---- */
-
-static bool ascii_name(const char *value)
-{
-    size_t len = 0;
-    for (; value[len] != '\0'; len++) {
-        if (value[len] < 32 || value[len] > 126)
-            return false;
-    }
-    return len <= LIMIT_NAME;
-}
-
-/* How the server spells the value, as far as that is known without asking it; NULL: not known.
- * The result is owned by the caller. */
-static char *canonical(struct client *client, size_t i, const char *raw)
-{
-    struct params_table *table = client->worker->proxy->pools->params;
-    const char *name = params_name(table, i);
-    if (strcmp(name, "application_name") == 0 && ascii_name(raw))
-        return mem_strdup(raw);
-    return canon_find(client->part->pool, name, raw);
-}
-
-/* The parameters that the client begins with: what the server said at its login, and what the
- * client has asked for.  *known: all values are spelt as the server spells them. */
-static struct params *initial_params(struct client *client, const struct welcome *welcome,
-                                     bool *known)
-{
-    struct params_table *table = client->worker->proxy->pools->params;
-    struct params *params = params_empty(table);
-    *known = true;
-    for (size_t i = 0; i < params_count(table); i++) {
-        const char *raw = client->login->raw[i], *value = raw;
-        char *spelt = raw != NULL ? canonical(client, i, raw) : NULL;
-        for (size_t k = 0; raw == NULL && k < welcome->n; k++) {
-            if (strcasecmp(welcome->params[k].name, params_name(table, i)) == 0)
-                value = welcome->params[k].value;
-        }
-        if (raw != NULL && spelt == NULL)
-            *known = false;
-        if (spelt != NULL)
-            value = spelt;
-        if (value != NULL) {
-            params_set(table, &params, i, value);
-        }
-        mem_free(spelt);
-    }
-    return params;
-}
-
-static void send_parameters(struct client *client, const struct welcome *welcome, struct buf *out)
-{
-    struct params_table *table = client->worker->proxy->pools->params;
-    for (size_t i = 0; i < welcome->n; i++) {
-        const struct welcome_param *param = &welcome->params[i];
-        int index = params_index(table, param->name);
-        const char *value = index >= 0 ? params_get(client->params, (size_t)index) : NULL;
-        message_parameter_status(out, param->name, value != NULL ? value : param->value);
-    }
-}
-
-static void finish(struct client *client, const struct welcome *welcome)
-{
-    const char *notice = settings_of(client)->login_notify_message;
-    struct buf out = BUF_NONE;
-    cancel_new_key(client);
-    message_auth_ok(&out);
-    send_parameters(client, welcome, &out);
-    message_key_data(&out, client->key);
-    if (notice[0] != '\0')
-        response_notice(&out, "NOTICE", "00000", notice, NULL);
-    message_ready(&out, TXN_IDLE);
-    send_buf(client, &out);
-    startup_free(client);
-    client->part->stats.client_logins++;
-    client->stalled = client->stash.len > 0; /* it has not waited for its welcome */
-    client_turn_idle(client);
-}
-
-/* Welcomes the client if all that it must be told is known. */
-static bool try_to_finish(struct client *client)
-{
-    struct pool *pool = client->part->pool;
-    struct params_table *table = client->worker->proxy->pools->params;
-    struct welcome *welcome = welcome_of(pool);
-    bool known = false;
-    if (welcome == NULL)
-        return false;
-    params_unref(table, client->params);
-    client->params = initial_params(client, welcome, &known);
-    if (known)
-        finish(client, welcome);
-    welcome_unref(pool, welcome);
-    return known;
-}
-
-static void ask_server(struct client *client)
-{
-    struct server *server = client->server;
-    struct params_table *table = client->worker->proxy->pools->params;
-    struct buf sql = BUF_NONE;
-    if (!params_difference(table, server->params, client->params, &sql)) {
-        startup_parameters_set(client);
-        return;
-    }
-    buf_append_u8(&sql, '\0');
-    client->used = true;
-    server_send_query(server, sql.data, REPLY_INJECT, &client_replies, client, NULL);
-    buf_done(&sql);
-}
-
-/* Our statement has set the parameters of the session: now it is known how they are spelt. */
-void startup_parameters_set(struct client *client)
-{
-    struct pool *pool = client->part->pool;
-    struct params_table *table = client->worker->proxy->pools->params;
-    struct server *server = client->server;
-    struct welcome *welcome = welcome_of(pool);
-    for (size_t i = 0; i < params_count(table); i++) {
-        const char *value = params_get(server->params, i), *raw = client->login->raw[i];
-        if (raw != NULL && value != NULL)
-            canon_add(pool, params_name(table, i), raw, value);
-        if (value == NULL)
-            continue;
-        params_set(table, &client->params, i, value);
-    }
-    client->server = NULL;
-    server_release(server);
-    finish(client, welcome);
-    welcome_unref(pool, welcome);
-}
-
-void startup_granted(struct client *client)
-{
-    struct server *server = client->server;
-    if (client->stream.peer_closed) {
-        client_close(client, "client unexpected eof");
-        return;
-    }
-    client->server = NULL;
-    if (try_to_finish(client)) {
-        server_release(server);
-        return;
-    }
-    client->server = server;
-    ask_server(client);
-}
+/* ---- into the database ---- */
 
 static bool login_has_been_failing(struct client *client, struct err *err)
 {
@@ -238,6 +96,8 @@ static bool enter_database(struct client *client, struct err *err)
     if (settings->auth_type == AUTH_ANY && db->user == NULL)
         return err_set(err, SQLSTATE_INVALID_AUTHORIZATION, "bouncer config error");
     struct database *database = pools_database(pools, name);
+    if (!atomic_exchange(&database->used, true) && conf_find_database(settings, name) == NULL)
+        log_info("registered new auto-database: %s", name);
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
@@ -254,7 +114,7 @@ static bool enter_database(struct client *client, struct err *err)
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");
     struct pool *pool =
-        pools_get(pools, name, db->user != NULL ? db->user : client->user, db->user != NULL);
+        pools_enter(pools, name, db->user != NULL ? db->user : client->user, db->user != NULL);
     client->part = part_get(&client->worker->pool, pool);
     client->part->n_clients++;
     const struct scram_keys *keys =
@@ -264,11 +124,22 @@ static bool enter_database(struct client *client, struct err *err)
     return login_has_been_failing(client, err);
 }
 
+static const char *const replication_words[] = {[STARTUP_NO_REPLICATION] = "no",
+                                                [STARTUP_PHYSICAL_REPLICATION] = "yes",
+                                                [STARTUP_LOGICAL_REPLICATION] = "database"};
+
 static void log_login(const struct client *client)
 {
     if (settings_of(client)->log_connections)
-        client_log(client, LOG_INFO, "login attempt: db=%s user=%s tls=no replication=no",
-                   client->login->database, client->user);
+        client_log(client, LOG_INFO, "login attempt: db=%s user=%s tls=no replication=%s",
+                   client->login->database, client->user, replication_words[client->replication]);
+}
+
+void startup_log_failure(const struct client *client)
+{
+    const struct client_login *login = client->login;
+    if (login != NULL && login->database != NULL && settings_of(client)->log_connections)
+        client_log(client, LOG_INFO, "login failed: db=%s user=%s", login->database, client->user);
 }
 
 static void authenticated(struct client *client)
@@ -278,10 +149,7 @@ static void authenticated(struct client *client)
         client_fail(client, &err);
         return;
     }
-    client->state = CLIENT_WELCOME;
-    client_set_deadline(client);
-    if (!try_to_finish(client))
-        client_want_server(client);
+    greet_begin(client);
 }
 
 static void to_console(struct client *client)
@@ -364,6 +232,15 @@ static void begin_auth(struct client *client)
     step(client, first, &out, &err);
 }
 
+/* Something that SET cannot give to another server later. */
+static void begin_with(struct client *client, const char *name, const char *value)
+{
+    struct client_login *login = client->login;
+    login->extra = mem_resize(login->extra, (login->n_extra + 1) * sizeof *login->extra);
+    login->extra[login->n_extra++] =
+        (struct startup_param){.name = mem_strdup(name), .value = mem_strdup(value)};
+}
+
 static bool keep_parameter(const char *name, const char *value, void *arg, struct err *err)
 {
     struct client *client = arg;
@@ -376,6 +253,11 @@ static bool keep_parameter(const char *name, const char *value, void *arg, struc
     }
     if (conf_list_has_nocase(settings_of(client)->ignore_startup_parameters, name, strlen(name)))
         return true;
+    if (client->login->session_mode) {
+        begin_with(client, name, value);
+        client->keeps_server = true;
+        return true;
+    }
     return err_set(err, SQLSTATE_INVALID_PARAMETER_VALUE, "unsupported startup parameter: %.200s",
                    name);
 }
@@ -393,9 +275,13 @@ static bool keep_parameters(struct client *client, const struct startup *startup
     const char *ignored = settings_of(client)->ignore_startup_parameters;
     if (console_is_name(client->login->database))
         return true; /* it has no session that they could be for: drivers may send what they do */
-    if (startup->options != NULL && !conf_list_has_nocase(ignored, "options", 7) &&
-        !startup_options_parse(startup->options, keep_option, client, err))
+    bool with_options = startup->options != NULL && !conf_list_has_nocase(ignored, "options", 7);
+    if (with_options && client->login->session_mode) {
+        begin_with(client, "options", startup->options);
+        client->keeps_server = true;
+    } else if (with_options && !startup_options_parse(startup->options, keep_option, client, err)) {
         return false;
+    }
     for (size_t i = 0; i < startup->n_params; i++) {
         if (!keep_parameter(startup->params[i].name, startup->params[i].value, client, err))
             return false;
@@ -431,6 +317,46 @@ static bool admit(struct client *client, struct err *err)
     return true;
 }
 
+/* In the mode that its pool has now; for replication there is no other. */
+static bool wants_session_mode(const struct client *client)
+{
+    const struct settings *settings = settings_of(client);
+    const char *name = client->login->database;
+    if (client->replication != STARTUP_NO_REPLICATION)
+        return true;
+    if (console_is_name(name))
+        return false;
+    const struct conf_database *db = conf_database_for(settings, name);
+    const char *user = db != NULL && db->user != NULL ? db->user : client->user;
+    return conf_pool_mode(settings, db, conf_find_user(settings, user)) == POOL_SESSION;
+}
+
+/* What its server shall begin with.  application_name is left to SET, so that servers can be used
+ * again; a walsender takes no SET. */
+static bool choose_opening(struct client *client, struct err *err)
+{
+    struct client_login *login = client->login;
+    const struct params_table *table = client->worker->proxy->pools->params;
+    bool replicates = client->replication != STARTUP_NO_REPLICATION;
+    size_t len = 0;
+    for (size_t i = 0; i < params_count(table); i++) {
+        if (login->raw[i] == NULL ||
+            (!replicates && strcmp(params_name(table, i), "application_name") == 0))
+            continue;
+        begin_with(client, params_name(table, i), login->raw[i]);
+        mem_free(login->raw[i]);
+        login->raw[i] = NULL;
+    }
+    for (size_t i = 0; i < login->n_extra; i++)
+        len += strlen(login->extra[i].name) + strlen(login->extra[i].value) + 2;
+    if (len > LIMIT_SERVER_STARTUP)
+        return err_set(err, SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
+                       "startup parameters of %zu bytes are more than a server takes", len);
+    login->opening = opening_new(login->extra, login->n_extra, client->replication);
+    client->waiter.opening = login->opening;
+    return true;
+}
+
 static bool begin_session(struct client *client, const struct startup *startup, struct err *err)
 {
     enum startup_replication replication;
@@ -439,12 +365,16 @@ static bool begin_session(struct client *client, const struct startup *startup, 
     client->login->database = mem_strdup(database);
     if (!startup_replication_of(startup, &replication, err))
         return false;
-    if (replication != STARTUP_NO_REPLICATION)
-        return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED,
-                       "replication connections are not supported yet by this version");
+    client->replication = (uint8_t)replication;
+    client->keeps_server = replication != STARTUP_NO_REPLICATION;
+    if (client->keeps_server)
+        begin_with(client, "replication", startup->replication);
+    client->login->session_mode = wants_session_mode(client);
     if (!admit(client, err) || !keep_parameters(client, startup, err))
         return false;
     add_host(client);
+    if (client->login->session_mode && !choose_opening(client, err))
+        return false;
     log_login(client);
     struct buf out = BUF_NONE;
     startup_negotiate_version(&out, startup);
@@ -583,6 +513,9 @@ void startup_read(struct client *client)
         while (client->stash.len > 0 && take(client))
             continue;
     }
-    if (client->state != CLIENT_CLOSED && client->stash.len == 0)
+    if (client->state != CLIENT_CLOSED && client->stash.len == 0) {
+        if (client->stash.data != NULL)
+            mem_wipe(client->stash.data, client->stash.cap); /* a password was in it */
         buf_done(&client->stash);
+    }
 }

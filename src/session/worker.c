@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/container.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "pool/server.h"
@@ -23,12 +25,37 @@ static bool any_query_timeouts(const struct settings *settings)
     return false;
 }
 
+enum { WATCH_EVERY_US = 1000000 };
+
+void worker_watch(struct worker *worker)
+{
+    if (worker->watch.at_us == 0)
+        deadline_set(worker->loop, &worker->watch, DEADLINE_OTHER, clock_now_us() + WATCH_EVERY_US);
+}
+
+static void on_watch(struct deadline *deadline, struct loop *loop)
+{
+    struct worker *worker = CONTAINER_OF(deadline, struct worker, watch);
+    struct client *client, *next;
+    for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        bool in_part = (client->state == CLIENT_IDLE && client->stash.len > 0) ||
+                       client->state == CLIENT_REFUSING;
+        if (in_part && stream_look(&client->stream))
+            client_close(client, "client unexpected eof");
+        else if (in_part)
+            worker_watch(worker);
+    }
+}
+
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings)
 {
     struct worker *worker = mem_new(sizeof *worker);
     worker->proxy = proxy;
     worker->loop = loop_new();
+    worker->watch.expired = on_watch;
     TAILQ_INIT(&worker->clients);
+    TAILQ_INIT(&worker->peer_pools);
     pool_worker_init(&worker->pool, proxy->pools, index, worker->loop, settings,
                      &client_pool_events);
     worker->has_query_timeouts = any_query_timeouts(settings);
@@ -44,6 +71,7 @@ static void close_all(struct worker *worker)
     worker->pool.stopping = true;
     while ((client = TAILQ_FIRST(&worker->clients)) != NULL)
         client_fail(client, &err);
+    peers_end_all(worker);
     pool_worker_done(&worker->pool);
 }
 
@@ -87,8 +115,7 @@ static void review_leases(struct worker *worker)
     struct client *client, *next;
     for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
         next = TAILQ_NEXT(client, entry);
-        if (client->part != NULL && part_is_draining(client->part))
-            relay_review(client);
+        relay_review(client);
     }
 }
 
@@ -97,19 +124,14 @@ static void dismiss_clients(struct worker *worker)
 {
     struct client *client, *next;
     struct err err;
-    bool stopping = worker->pool.stopping;
     for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
         next = TAILQ_NEXT(client, entry);
         if (client->part == NULL)
             continue;
         bool waits = client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME;
-        if (client->part->db == NULL)
-            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database removed");
-        else if (stopping && waits)
-            err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "server shutting down");
-        else
-            continue;
-        client_fail(client, &err);
+        bool removed = client->part->db == NULL;
+        if ((waits || removed) && !client_may_wait(client, &err))
+            client_fail(client, &err);
     }
 }
 
@@ -119,6 +141,7 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
     struct worker *worker = news->worker;
     worker->has_query_timeouts = any_query_timeouts(news->settings);
     pool_worker_reload(&worker->pool, news->settings);
+    peers_reload(worker);
     dismiss_clients(worker);
     mem_free(news);
 }

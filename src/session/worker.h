@@ -16,6 +16,7 @@
 #include "base/reader.h"
 #include "net/batch.h"
 #include "pool/pool.h"
+#include "session/peers.h"
 
 struct cancel_request;
 struct client;
@@ -33,6 +34,7 @@ struct proxy {
     struct pools *pools;     /* owned by main */
     struct worker **workers; /* borrowed elements */
     unsigned n_workers;
+    int n_sockets;        /* that systemd has handed over, to listen on these and no others */
     uint8_t mock_key[32]; /* fixed at start */
     atomic_int n_clients; /* logged in or logging in, over all workers, consoles left out */
     atomic_int shutdown;  /* enum shutdown_mode */
@@ -49,16 +51,18 @@ struct worker {
     struct loop *loop;       /* owned */
     pthread_t thread;
     TAILQ_HEAD(client_list, client) clients;
-    struct map by_key;       /* logged-in clients by their cancel key */
+    struct map by_key;                /* logged-in clients by their cancel key */
+    struct peer_pool_list peer_pools; /* peers with cancel requests on their way */
     atomic_int n_sockets;    /* clients of any state; read by the others when they accept */
     bool has_query_timeouts; /* somebody's queries or transactions are timed */
     int n_login;             /* of them: not logged in yet */
     struct batch to_server, to_client; /* of the connection at work */
-    struct slice
-        unnamed_body; /* in the input at work: an unnamed Parse that nothing has used yet */
-    struct listener *listeners; /* owned array */
+    bool describes;                    /* the input at work asks to describe something */
+    struct listener *listeners;        /* owned array */
     size_t n_listeners;
     struct deadline accept_again;
+    struct deadline watch; /* looks after clients that have sent a part of a message */
+    bool accept_failed;    /* and since then there was always somebody left to accept */
 };
 
 struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *settings);
@@ -66,6 +70,10 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
  * mail to another. */
 void worker_close(struct worker *worker);
 void worker_free(struct worker *worker);
+
+/* A client without a server has sent a part of a message: if it then breaks the connection, nothing may
+ * tell, see stream_look().  Such clients are looked at from time to time. */
+void worker_watch(struct worker *worker);
 
 /* Mail from the control thread. */
 void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */

@@ -32,10 +32,11 @@ package Howdah;
 use strict;
 use warnings;
 
+use Fcntl qw(F_DUPFD);
 use File::Basename qw(basename);
 use IO::Socket::INET;
 use IPC::Run ();
-use POSIX qw(:sys_wait_h setsid _exit);
+use POSIX qw(:sys_wait_h dup2 setsid _exit);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -107,9 +108,19 @@ sub node
 
 =item workers: how many, default 2
 
+=item port: one that others have too, which needs so_reuseport; default: one of its own
+
 =item extra: text at the end of the file
 
 =item ini: the whole text of the file instead of all that
+
+=item wrapper: [words] to put in front of the program; they must end by exec
+
+=item environment: {name => value} for the program
+
+=item arguments: [words] for the program, before the file
+
+=item sockets: [handles] that the program gets from its service manager
 
 =back
 
@@ -123,7 +134,7 @@ sub new
         name => $name,
         dir => PostgreSQL::Test::Utils::tempdir_short(),
         logfile => "$PostgreSQL::Test::Utils::log_path/$name.log",
-        port => PostgreSQL::Test::Cluster::get_free_port(),
+        port => $options{port} // PostgreSQL::Test::Cluster::get_free_port(),
         options => {workers => 2, %options},
     }, $class;
     $self->write_files;
@@ -200,10 +211,17 @@ with status 0, without a report of a sanitizer?  C<finish> stops all, and ends t
 sub start
 {
     my ($self) = @_;
-    $self->{pid} = $self->spawn($PROGRAM, $self->ini);
+    $self->{pid} = $self->spawn($self->command_line);
     push @running, $self;
     $self->poll_until(sub { $self->must_live; $self->accepts }, 'howdah accepts connections');
     return $self;
+}
+
+sub command_line
+{
+    my ($self) = @_;
+    my ($wrapper, $arguments) = @{$self->{options}}{qw(wrapper arguments)};
+    return (@{$wrapper // []}, command($PROGRAM), @{$arguments // []}, $self->ini);
 }
 
 sub stop
@@ -506,10 +524,11 @@ sub accepts
     return $status == 0;
 }
 
-# Some tests have no TCP, some no unix socket: what answers will do.
+# Some tests have no TCP, some no unix socket, some other ones: what answers will do.
 sub console_address
 {
     my ($self) = @_;
+    return %{$self->{console}} if $self->{console};
     return ($self->settings->{unix_socket_dir} // '') eq $self->dir ? (host => $self->dir) : ();
 }
 
@@ -543,15 +562,28 @@ sub spawn
     my ($self, @command) = @_;
     my $pid = fork() // die "could not fork: $!";
     return $pid if $pid;
-    my %environment = $self->sanitizer_environment;
+    my %environment = ($self->sanitizer_environment, %{$self->{options}{environment} // {}});
     @ENV{keys %environment} = values %environment;
+    hand_over(@{$self->{options}{sockets} // []});
     $SIG{TERM} = 'DEFAULT';
     setsid();    # a ^C at the terminal ends the test, and the test ends this
     open(STDIN, '<', '/dev/null');
     open(STDOUT, '>>', "$self->{dir}/output");
     open(STDERR, '>&', \*STDOUT);
     no warnings 'exec';
-    exec(command(@command)) or _exit(127);
+    exec(@command) or _exit(127);
+}
+
+# As systemd does it: descriptors from 3 on, and the process they are meant for.
+sub hand_over
+{
+    my (@sockets) = @_;
+    return if !@sockets;
+    my @copies = map { fcntl($_, F_DUPFD, 100) } @sockets;    # out of the way
+    dup2($copies[$_], 3 + $_) for 0 .. $#copies;
+    POSIX::close($_) for @copies;
+    @ENV{qw(LISTEN_FDS LISTEN_PID)} = (scalar(@sockets), $$);
+    return;
 }
 
 sub quote { return $_[0] =~ s/"/""/gr; }

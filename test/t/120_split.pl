@@ -194,8 +194,9 @@ $pid = $other->value('select pg_backend_pid()');
 SKIP: {
     skip 'query_timeout is not in this version', 1 if !Howdah->supports(query_timeout => 1);
     my $limited = Howdah->new(node => $node,
-        settings => {pool_mode => 'transaction', default_pool_size => 1, query_timeout => 1})->start;
-    my ($stuck, $waiting) = map { Wire->to($limited)->login(user => 'app', database => 'app') } 1 .. 2;
+        databases => {app => $node->connstr('app') . ' user=app'}, extra => "[users]\napp = query_timeout=1\n",
+        settings => {pool_mode => 'transaction', default_pool_size => 1})->start;
+    my ($stuck, $waiting) = map { Wire->to($limited)->login(user => $_, database => 'app') } 'app', 'stats';
     $stuck->raw($big);
     is(eval { $waiting->value('select 8', 20 * Howdah::slowness()) } // $@, '8', 'query_timeout ends a message that stops half-way');
 }

@@ -15,7 +15,8 @@ my $h = Howdah->new(node => $node, settings => {pool_mode => 'transaction', defa
 sub used { return {map { $_->{name} => $_->{used} } @{$h->show('mem')}}; }
 
 my $before = used();
-is_deeply([@$before{qw(worker console_session client server pool prepared_statement dns_name)}], [2, 1, 0, 0, 0, 0, 0], 'an idle howdah');
+is_deeply([@$before{qw(worker console_session client server pool prepared_statement dns_name peer peer_request)}],
+    [2, 1, (0) x 7], 'an idle howdah');
 is_deeply([grep { $_->{size} <= 0 || $_->{free} < 0 } @{$h->show('mem')}], [], 'everything has a size');
 
 my @clients = map { Wire->to($h)->login(user => 'app', database => 'app') } 1 .. 3;

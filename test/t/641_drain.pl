@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use FakeServer;
 use Howdah;
 use Test::More;
 use Wire;
@@ -11,12 +12,19 @@ plan skip_all => 'PgBouncer has no such command' if Howdah->is_pgbouncer;
 
 my $node = Howdah->node('main');
 my $server = 'host=127.0.0.1 port=' . $node->port;
-my $h = Howdah->new(node => $node, settings => {default_pool_size => 5},
+my $held = 0;
+my $fake = FakeServer->start(answer => sub {
+    my ($type, $body) = @_;
+    return (FakeServer::HOLD, FakeServer::plain('Q')) if $type eq 'Q' && $body =~ /application_name/ && !$held++;
+    return FakeServer::plain($type);
+});
+my $h = Howdah->new(node => $node, settings => {default_pool_size => 5, track_extra_parameters => 'IntervalStyle,search_path'},
     databases => {sess => "$server dbname=app pool_mode=session", tran => "$server dbname=app pool_mode=transaction",
-        postgres => "$server dbname=postgres pool_mode=session"})->start;
+        postgres => "$server dbname=postgres pool_mode=session",
+        fake => 'host=127.0.0.1 port=' . $fake->port . ' pool_mode=session'})->start;
 my $c = Wire->to($h)->login(user => 'admin', database => 'pgbouncer');
 
-sub login { return Wire->to($h)->login(user => 'app', database => $_[0]); }
+sub login { my ($database, %startup) = @_; return Wire->to($h)->login(user => 'app', database => $database, %startup); }
 
 sub tag
 {
@@ -120,6 +128,42 @@ like(tag('DRAIN postgres'), qr/^55000 already suspended\/paused/, 'once is enoug
 like(tag('PAUSE postgres'), qr/^55000 already suspended\/paused/, '... and no pause is needed any more');
 is(tag('RESUME postgres'), 'RESUME', 'RESUME');
 is($holder->value('select 1'), '1', '... and the session goes on');
+
+# A session that began with what no other server has keeps it.  Nobody is closed, whatever server_fast_close says.
+$h->reconfigure(settings => {server_fast_close => 1})->reload;
+$_->close for $copy, $pipeline, $working, $idle, $busy;
+$h->poll_until(sub { !grep { $_->{state} ne 'idle' } @{servers('sess')} }, 'the others have left');
+my $plain = login('sess', datestyle => 'German', application_name => 'plain');
+my @own = (login('sess', options => '-c geqo=off'), login('sess', statement_timeout => '12345'), login('sess', search_path => 'pg_catalog'));
+my %before = map { $_ => $_->value('select pg_backend_pid()') } $plain, @own;
+is(tag('DRAIN sess'), 'DRAIN', 'DRAIN with sessions that began with parameters');
+$h->poll_until(sub { @{servers('sess')} == 3 }, 'one session gives its server up');
+$plain->send(Wire::query('select current_setting($$datestyle$$), current_setting($$application_name$$), pg_backend_pid()'));
+is_deeply([map { $_->value('select pg_backend_pid()') } @own], [@before{@own}], 'what no other server has stays with its session');
+is($own[2]->value('show search_path'), 'pg_catalog', '... such as a parameter that is followed, but not reported');
+ok(!$plain->readable, 'the other one waits');
+$other->send(Wire::query('WAIT_CLOSE sess'));
+$own[0]->close;
+$h->poll_until(sub { @{servers('sess')} == 2 }, 'one of them has left');
+ok(!$other->readable, 'WAIT_CLOSE waits for sessions that keep theirs');
+$_->send(Wire::terminate()) for @own[1, 2];
+is(Wire::types($other->recv_until('Z')), 'CZ', '... until they leave');
+is(tag('RESUME sess'), 'RESUME', 'RESUME');
+($row) = map { [Wire::data_row($_->[1])] } grep { $_->[0] eq 'D' } $plain->recv_until('Z');
+is_deeply([@$row[0, 1]], ['German, DMY', 'plain'], 'what can be set is set on another server');
+isnt($row->[2], $before{$plain}, '... which it is');
+
+# A drain that begins at the end of a login, when the client has its server already.
+my $late = Wire->to($h)->raw(Wire::startup(user => 'app', database => 'fake', application_name => "caf\xc3\xa9"));
+$fake->wait_for(qr/^held/);
+is(tag('DRAIN fake'), 'DRAIN', 'DRAIN while a session gets its parameters');
+$fake->go;
+is((grep { $_->[0] eq 'Z' } $late->recv_until('ZE')) ? 1 : 0, 1, 'it is let in');
+$h->poll_until(sub { @{servers('fake')} == 0 }, '... and gives its server up');
+$late->send(Wire::query('select 1'));
+$h->poll_until(sub { @{$h->show('waiters')} == 1 }, 'its first statement waits');
+is(tag('RESUME fake'), 'RESUME', 'RESUME');
+is(Wire::types($late->recv_until('Z')), 'CZ', '... and it goes on');
 
 like(tag('DRAIN no_such_database'), qr/^3D000 /, 'a database that there is not');
 like(tag('DRAIN pgbouncer'), qr/^55000 /, 'the console is no database to drain');

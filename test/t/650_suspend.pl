@@ -78,18 +78,20 @@ $_->close for $new, $stranger, $full, $waiting;
 
 # A short message that is half way is waited for; what follows it is not read.
 my $query = Wire::query('select 11');
-$held->rows('begin');
-$held->raw(substr($query, 0, 3));
-$h->poll_until(sub { buffers($held)->[1] == 3 }, 'three bytes are kept');
-$c->send(Wire::query('SUSPEND'));
-$h->poll_until(sub { state()->{suspended} eq 'yes' }, 'the suspension has begun');
-ok(!$c->readable(0.1), 'SUSPEND waits for the rest of a message');
-$held->raw(substr($query, 3) . Wire::query('select 12'));
-is(tag(''), 'SUSPEND', '... and answers when it has come');
-is_deeply(buffers($held), ['cl_active', 0, 0, length(Wire::query('select 12')), 0], '... having read that and nothing else');
-ok(!$held->readable, '... its answer is not given');
-is(tag('RESUME'), 'RESUME', 'RESUME');
-is(types_of($held), 'TDCZ', '... then it is') for 1 .. 2;
+for my $client ($idle, $held) {    # one gets a server for it
+    $held->rows('begin') if $client == $held;
+    $client->raw(substr($query, 0, 3));
+    $h->poll_until(sub { buffers($client)->[1] == 3 }, 'three bytes are kept');
+    $c->send(Wire::query('SUSPEND'));
+    $h->poll_until(sub { state()->{suspended} eq 'yes' }, 'the suspension has begun');
+    ok(!$c->readable(0.1), 'SUSPEND waits for the rest of a message');
+    $client->raw(substr($query, 3) . Wire::query('select 12'));
+    is(tag(''), 'SUSPEND', '... and answers when it has come');
+    is_deeply(buffers($client), ['cl_active', 0, 0, length(Wire::query('select 12')), 0], '... having read that and nothing else');
+    ok(!$client->readable, '... its answer is not given');
+    is(tag('RESUME'), 'RESUME', 'RESUME');
+    is(types_of($client), 'TDCZ', '... then it is') for 1 .. 2;
+}
 
 # A long one streams.
 $query = Wire::query('select ' . length('x' x 9) . ' -- ' . 'x' x 300000);
@@ -206,12 +208,62 @@ ok($bench->finish && $err !~ /error|aborted/, "a load goes on through $suspended
 my ($done) = $out =~ /actually processed: (\d+)/;
 is($node->safe_psql('app', 'select sum(n) from counts'), $done, '... and each transaction was done once');
 
+# Nobody looks after servers meanwhile: none is opened for the minimum, tested, or closed for its age.
+$_->close for $idle, $half, $working;
+$idle = login();
+$h->poll_until(sub { $watch->rows("SHOW CLIENTS WHERE database = 'app'") == 1 }, 'one client is left');
+$h->console($_) for 'RECONNECT', 'WAIT_CLOSE';
+$idle->value('select 23');
+sub pool { return [@{($watch->rows("SHOW POOLS (cl_active, cl_waiting, sv_active, sv_idle, sv_used) WHERE database = 'app'"))[0]}]; }
+is_deeply(pool(), [1, 0, 0, 1, 0], 'a server is idle');
+is(tag('SUSPEND'), 'SUSPEND', 'SUSPEND');
+is(tag("SET $_"), "SET $_", $_) for 'min_pool_size=3', 'server_idle_timeout=1', 'server_check_delay=0';
+ok(!$idle->readable(2), 'time goes by');
+is_deeply(pool(), [1, 0, 0, 1, 0], 'it is idle still, and alone');
+is(tag('RESUME'), 'RESUME', 'RESUME');
+$h->poll_until(sub { pool()->[4] == 3 }, 'then there are the others');
+$h->reload;
+
+# Session mode: who has a server keeps it, who waits for one at its login waits.
+my $s = Howdah->new(node => $node, workers => 1, settings => {pool_mode => 'session', default_pool_size => 1, suspend_timeout => 60})->start;
+my $chief = Wire->to($s)->login(user => 'admin', database => 'pgbouncer');
+my $session = Wire->to($s)->login(user => 'app', database => 'app');
+my $pid = $session->value('select pg_backend_pid()');
+my $door = Wire->to($s)->raw(Wire::startup(user => 'app', database => 'app', datestyle => 'German') . Wire::query('select 24'));
+$s->poll_until(sub { $chief->rows('SHOW WAITERS') == 1 }, 'one waits at the door');
+is(tag('SUSPEND', $chief), 'SUSPEND', 'SUSPEND in session mode');
+$session->send(Wire::query('select pg_backend_pid()'));
+ok(!$_->readable(0.1), 'nobody is answered') for $session, $door;
+is(scalar($chief->rows('SHOW WAITERS')), 1, '... and who waited waits');
+is(tag('RESUME', $chief), 'RESUME', 'RESUME');
+my ($data) = grep { $_->[0] eq 'D' } $session->recv_until('Z');
+is((Wire::data_row($data->[1]))[0], $pid, 'the session has its server');
+$session->send(Wire::query('select 25'));
+is(types_of($session), 'TDCZ', '... and goes on');
+is(tag('SUSPEND', $chief), 'SUSPEND', 'SUSPEND');
+$session->close;
+ok(!$door->readable(0.1), 'who leaves meanwhile is not seen');
+is(tag('RESUME', $chief), 'RESUME', 'RESUME');
+is((grep { $_->[0] eq 'Z' } $door->recv_until('ZE')) ? 1 : 0, 1, '... until then, and the next one is let in');
+is(types_of($door), 'TDCZ', '... and served');
+my $next = Wire->to($s)->raw(Wire::startup(user => 'app', database => 'app'));
+$s->poll_until(sub { $chief->rows('SHOW WAITERS') == 1 }, 'another one waits');
+is(tag('SUSPEND', $chief), 'SUSPEND', 'SUSPEND');
+my ($id) = map { $_->[0] } $chief->rows('SHOW SERVERS (id)');
+is(tag("KILL_SERVER $id", $chief), 'KILL_SERVER', 'the only server is killed');
+ok(!$next->readable(0.2), '... and nobody gets the place');
+is(scalar($chief->rows('SHOW SERVERS')), 0, '... as no server is opened');
+is(tag('RESUME', $chief), 'RESUME', 'RESUME');
+is((grep { $_->[0] eq 'Z' } $next->recv_until('ZE')) ? 1 : 0, 1, '... until then');
+$s->stop;
+
 # What ends howdah ends it.
+$half = login();
 is(tag('SUSPEND'), 'SUSPEND', 'SUSPEND');
 $c->send(Wire::query('SHUTDOWN WAIT_FOR_CLIENTS'));
 is(tag(''), 'SHUTDOWN', 'SHUTDOWN ends a suspension');
 is($idle->value('select 27'), '27', '... and lets clients go on');
-$_->close for $idle, $half, $working;
+$_->close for $idle, $half;
 $h->wait_for_exit('... until they are gone');
 $h->start;
 $c = Wire->to($h)->login(user => 'admin', database => 'pgbouncer');

@@ -88,4 +88,51 @@ SKIP: {
     is(Wire::first_error($other->recv_until('Z'))->{C}, '57014', '... is sent when it can be');
 }
 
+# Limits, lists of hosts, and servers that are tested or begin with a query.
+if (!$pgbouncer) {
+    my $list = 'host=127.0.0.1,127.0.0.1 port=' . $node->port . ' dbname=app';
+    my $l = Howdah->new(node => $node, user_settings => {app => 'reserve_pool_size=4 max_user_connections=5'},
+        databases => {list => "$list min_pool_size=1 reserve_pool_size=2 max_db_connections=7 load_balance_hosts=disable",
+            robin => $list, slow => "$server dbname=app connect_query='select pg_advisory_xact_lock(8)'", plain => "$server dbname=app"},
+        settings => {pool_mode => 'transaction', min_pool_size => 0, reserve_pool_size => 3, max_db_connections => 9,
+            max_user_connections => 8, server_check_delay => 0, server_check_query => 'select pg_advisory_xact_lock(7)'})->start;
+    my %database = map { $_->{name} => $_ } @{$l->show('databases')};
+    my @limits = qw(min_pool_size reserve_pool_size max_connections load_balance_hosts current_connections);
+    is_deeply([@{$database{list}}{@limits}], [1, 2, 7, 'disable', 0], 'SHOW DATABASES: limits of its own');
+    is_deeply([@{$database{robin}}{@limits}], [0, 3, 9, 'round-robin', 0], '... and those of the settings');
+    is_deeply([@{$database{plain}}{@limits}], [0, 3, 9, '', 0], '... of one host, which needs no balance');
+    my %user = map { $_->{name} => $_ } @{$l->show('users')};
+    is_deeply([map { $_ =~ s/^ +//r } @{$user{app}}{qw(reserve_pool_size max_user_connections)}], [4, 5], 'SHOW USERS: limits of its own');
+    is_deeply([@{$user{stats}}{qw(reserve_pool_size max_user_connections)}], ['', 8], '... and those of the settings');
+
+    sub of { my ($what, $of, @columns) = @_; my ($row) = grep { $_->{database} eq $of } @{$l->show($what)}; return [@{$row // {}}{@columns}]; }
+    sub lock_of { my ($key) = @_; my $holder = $node->background_psql('app'); $holder->query_safe("select pg_advisory_lock($key)"); return $holder; }
+    my %wire = map { $_ => Wire->to($l)->login(user => 'app', database => $_) } qw(list plain);
+    my @servers = qw(sv_active sv_idle sv_used sv_tested sv_login);
+    $_->rows('begin') for values %wire;
+    is_deeply(of(pools => list => @servers, 'load_balance_hosts'), [1, 0, 0, 0, 0, 'disable'], 'SHOW POOLS: a list of hosts');
+    is_deeply(of(pools => plain => @servers, 'load_balance_hosts'), [1, 0, 0, 0, 0, ''], '... and one host');
+    is((grep { $_->{name} eq 'list' } @{$l->show('databases')})[0]{current_connections}, 1, '... SHOW DATABASES counts servers');
+    is((grep { $_->{name} eq 'app' } @{$l->show('users')})[0]{current_connections}, 2, '... and so does SHOW USERS');
+    $_->rows('commit') for values %wire;
+    is_deeply(of(pools => plain => @servers), [0, 0, 1, 0, 0], 'a server that must be tested first');
+    is_deeply(of(servers => plain => 'state'), ['used'], '... is "used"');
+    is_deeply([grep { $_->{type} eq 'S' } @{$l->show('active_sockets')}], [], '... and not active');
+    my $seven = lock_of(7);
+    $wire{plain}->send(Wire::query('select 1'));
+    $l->poll_until(sub { of(pools => plain => 'sv_tested')->[0] == 1 }, 'it is tested');
+    is_deeply(of(pools => plain => @servers, 'cl_waiting'), [0, 0, 0, 1, 0, 1], 'a server that is tested');
+    is_deeply(of(servers => plain => 'state'), ['tested'], '... is "tested"');
+    $seven->quit;
+    is(Wire::types($wire{plain}->recv_until('Z')), 'TDCZ', '... and then lent');
+    my $eight = lock_of(8);
+    $wire{slow} = Wire->to($l)->raw(Wire::startup(user => 'app', database => 'slow'));
+    $l->poll_until(sub { (of(servers => slow => 'remote_pid')->[0] // 0) > 0 }, 'a server begins with its query');
+    is_deeply(of(pools => slow => @servers), [0, 0, 0, 0, 1], 'a server that begins with a query');
+    is_deeply(of(servers => slow => 'state'), ['new'], '... is "new"');
+    $eight->quit;
+    $wire{slow}->recv_until('Z');
+    $l->stop;
+}
+
 Howdah->finish;

@@ -79,16 +79,17 @@ static void what_is_wrong_is_named_with_its_place(void **state)
                                             "howdah, databases, users or peers"},
         {"[pgbouncer]\nauth_type = hba\n", "h.ini:2: key \"auth_type\": value \"hba\" is not "
                                            "supported yet by this version"},
-        {"[pgbouncer]\nmin_pool_size = 1\n", "h.ini:2: setting \"min_pool_size\" is not supported "
-                                             "yet by this version"},
+        {"[pgbouncer]\nauth_user = a\n", "h.ini:2: setting \"auth_user\" is not supported "
+                                         "yet by this version"},
+        {"[pgbouncer]\nmin_pool_size = -1\n",
+         "h.ini:2: key \"min_pool_size\": value \"-1\": expected "
+         "an integer from 0 to 2147483647"},
         {"[pgbouncer]\nserver_tls_sslmode = require\n", "h.ini:2: key \"server_tls_sslmode\": "
                                                         "value \"require\" is not supported yet by "
                                                         "this version"},
         {"[pgbouncer]\nclient_tls_sslmode = prefer\n", "h.ini:2: key \"client_tls_sslmode\": "
                                                        "value \"prefer\" is not supported yet by "
                                                        "this version"},
-        {"[pgbouncer]\n[peers]\n1 = host=a\n", "h.ini:3: peer \"1\": section \"peers\" is not "
-                                               "supported yet by this version"},
         {"[pgbouncer]\nfoo\n", "h.ini:2: expected \"key = value\", \"[section]\" or a comment"},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -128,8 +129,12 @@ static void entries_are_checked(void **state)
         {"[databases]\nd = server_lifetime=-2\n",
          "database \"d\": key \"server_lifetime\": value \"-2\": expected a time in seconds, or "
          "with a unit such as 500ms"},
-        {"[databases]\nd = host=a,b\n", "database \"d\": a list of hosts is not supported yet by "
-                                        "this version"},
+        {"[databases]\nd = host=a,,b\n", "database \"d\": key \"host\": value \"a,,b\": expected "
+                                         "hosts of 1 to 255 bytes, between commas"},
+        {"[databases]\nd = host=a,\n", "database \"d\": key \"host\": value \"a,\": expected "
+                                       "hosts of 1 to 255 bytes, between commas"},
+        {"[databases]\nd = reserve_pool=x\n", "database \"d\": key \"reserve_pool\": value \"x\": "
+                                              "expected an integer from -1 to 2147483647"},
         {"[databases]\nd = load_balance_hosts=x\n", "database \"d\": key \"load_balance_hosts\": "
                                                     "value \"x\": expected round-robin or disable"},
         {"[databases]\n'' = host=a\n", "database \"\": expected a name of 1 to 63 bytes"},
@@ -144,6 +149,21 @@ static void entries_are_checked(void **state)
          "\"n234567890123456789012345678901234567890123456789012345678901234\": expected at most "
          "63 "
          "bytes"},
+        {"[peers]\n0 = host=a\n", "peer \"0\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n16384 = host=a\n",
+         "peer \"16384\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n-1 = host=a\n", "peer \"-1\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\neast = host=a\n",
+         "peer \"east\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n'' = host=a\n", "peer \"\": expected the number of a peer, from 1 to 16383"},
+        {"[peers]\n1 =\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = port=6432\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = host=''\n", "peer \"1\": key \"host\" is missing"},
+        {"[peers]\n1 = host=a port=0\n", "peer \"1\": key \"port\": value \"0\": expected an "
+                                         "integer from 1 to 65535"},
+        {"[peers]\n1 = host=a pool_size=-2\n", "peer \"1\": key \"pool_size\": value \"-2\": "
+                                               "expected an integer from -1 to 2147483647"},
+        {"[peers]\n1 = host=a user=b\n", "peer \"1\": unknown key \"user\""},
         {"[users]\nu = host=a\n", "user \"u\": unknown key \"host\""},
         {"[users]\nu = pool_mode='\n", "user \"u\": key \"pool_mode\": the value has no closing "
                                        "quote"},
@@ -172,14 +192,6 @@ static void entry_keys_of_later_versions_take_nothing(void **state)
         {"databases", "auth_user=a", "auth_user=''"},
         {"databases", "auth_query='select 1'", "auth_query=''"},
         {"databases", "auth_dbname=a", "auth_dbname=''"},
-        {"databases", "connect_query='select 1'", "connect_query=''"},
-        {"databases", "min_pool_size=1", "min_pool_size=0"},
-        {"databases", "reserve_pool_size=1", "reserve_pool_size=-1"},
-        {"databases", "reserve_pool=1", "reserve_pool=0"},
-        {"databases", "max_db_connections=1", "max_db_connections=0"},
-        {"databases", "load_balance_hosts=disable", "load_balance_hosts=Round-Robin"},
-        {"users", "reserve_pool_size=1", "reserve_pool_size=0"},
-        {"users", "max_user_connections=1", "max_user_connections=-1"},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct conf_report report;
@@ -311,18 +323,66 @@ static void the_last_of_two_entries_counts(void **state)
     conf_report_done(&report);
 }
 
+static void peers_are_found_by_their_number(void **state)
+{
+    struct settings *s = load_clean("[pgbouncer]\npeer_id = 1\ndefault_pool_size = 9\n"
+                                    "[peers]\n3 = host=/run port=6433 pool_size=0\n"
+                                    "1 = host=10.0.0.1\n16383 = host=c pool_size=-1\n");
+    const struct conf_peer *first = conf_next_peer(s, NULL);
+    assert_int_equal(first->id, 3);
+    assert_ptr_equal(first, conf_find_peer(s, 3));
+    assert_string_equal(first->host, "/run");
+    assert_int_equal(first->port, 6433);
+    assert_int_equal(conf_peer_pool_size(s, first), 0);
+    const struct conf_peer *own = conf_next_peer(s, first);
+    assert_int_equal(own->id, 1);
+    assert_int_equal(own->port, 6432);
+    assert_int_equal(conf_peer_pool_size(s, own), 9);
+    assert_int_equal(conf_peer_pool_size(s, conf_find_peer(s, 16383)), 9);
+    assert_null(conf_next_peer(s, conf_find_peer(s, 16383)));
+    assert_null(conf_find_peer(s, 2));
+    assert_null(conf_find_peer(s, 0));
+    settings_unref(s);
+}
+
+/* Servers may be without a limit; what anybody can cause may not. */
+static void a_peer_has_a_limit_in_any_case(void **state)
+{
+    struct settings *s = load_clean("[pgbouncer]\npeer_id = 1\ndefault_pool_size = 0\n"
+                                    "[peers]\n2 = host=a\n");
+    assert_int_equal(conf_peer_pool_size(s, conf_find_peer(s, 2)), 100);
+    settings_unref(s);
+}
+
+static void peers_without_an_own_number_get_a_warning(void **state)
+{
+    struct conf_report report;
+    struct settings *settings = load("[pgbouncer]\n[peers]\n2 = host=a\n2 = host=b\n", &report);
+    assert_int_equal(report.n_warnings, 2);
+    assert_note(&report, 0, false, "h.ini:4: peer \"2\" is defined again, this line counts");
+    assert_note(&report, 1, false,
+                "h.ini: section \"peers\" has no effect without the setting \"peer_id\"");
+    assert_string_equal(conf_find_peer(settings, 2)->host, "b");
+    assert_null(conf_next_peer(settings, conf_find_peer(settings, 2)));
+    settings_unref(settings);
+    conf_report_done(&report);
+}
+
 static void a_user_beats_a_database_beats_the_settings(void **state)
 {
     struct settings *s = load_clean(
         "[pgbouncer]\npool_mode = statement\ndefault_pool_size = 9\nquery_wait_timeout = 8\n"
         "server_lifetime = 7\nmax_db_client_connections = 6\nmax_user_client_connections = 5\n"
         "query_timeout = 4\nidle_transaction_timeout = 3\ntransaction_timeout = 2\n"
-        "client_idle_timeout = 1\n"
+        "client_idle_timeout = 1\nmin_pool_size = 2\nreserve_pool_size = 3\n"
+        "max_db_connections = 4\nmax_user_connections = 5\n"
         "[databases]\nplain =\n"
         "own = pool_mode=transaction pool_size=19 query_wait_timeout=0.5 server_lifetime=17 "
-        "max_db_client_connections=16\n"
+        "max_db_client_connections=16 min_pool_size=0 reserve_pool=13 max_db_connections=14 "
+        "host=a,b load_balance_hosts=Disable connect_query='select ''1'''\n"
         "[users]\nplain =\n"
-        "own = pool_mode=session pool_size=0 query_wait_timeout=0 max_user_client_connections=25 "
+        "own = reserve_pool_size=23 max_user_connections=25 pool_mode=session pool_size=0 "
+        "query_wait_timeout=0 max_user_client_connections=25 "
         "query_timeout=24 idle_transaction_timeout=23 transaction_timeout=22 "
         "client_idle_timeout=500ms\n"
         "zero = query_timeout=0 max_user_client_connections=-1 query_wait_timeout=-1\n");
@@ -341,6 +401,20 @@ static void a_user_beats_a_database_beats_the_settings(void **state)
     assert_int_equal(conf_pool_size(s, plain_db, plain), 9);
     assert_int_equal(conf_pool_size(s, db, NULL), 19);
     assert_int_equal(conf_pool_size(s, db, user), 0);
+
+    assert_int_equal(conf_min_pool_size(s, plain_db), 2);
+    assert_int_equal(conf_min_pool_size(s, db), 0);
+    assert_int_equal(conf_reserve_pool_size(s, plain_db, plain), 3);
+    assert_int_equal(conf_reserve_pool_size(s, db, plain), 13);
+    assert_int_equal(conf_reserve_pool_size(s, db, user), 23);
+    assert_int_equal(conf_max_db_connections(s, plain_db), 4);
+    assert_int_equal(conf_max_db_connections(s, db), 14);
+    assert_int_equal(conf_max_user_connections(s, plain), 5);
+    assert_int_equal(conf_max_user_connections(s, user), 25);
+    assert_int_equal(plain_db->balance_hosts, BALANCE_ROUND_ROBIN);
+    assert_int_equal(db->balance_hosts, BALANCE_DISABLE);
+    assert_string_equal(db->host, "a,b");
+    assert_string_equal(db->connect_query, "select '1'");
 
     assert_int_equal(conf_query_wait_timeout_us(s, plain_db, plain), 8000000);
     assert_int_equal(conf_query_wait_timeout_us(s, db, zero), 500000);
@@ -439,7 +513,7 @@ static void set_refuses_with_a_sqlstate(void **state)
         {"unix_socket_mode", "0700", SQLSTATE_OBJECT_NOT_IN_STATE},
         {"verbose", "x", SQLSTATE_INVALID_PARAMETER_VALUE},
         {"query_timeout", "-1", SQLSTATE_INVALID_PARAMETER_VALUE},
-        {"reserve_pool_size", "1", SQLSTATE_FEATURE_NOT_SUPPORTED},
+        {"auth_user", "a", SQLSTATE_FEATURE_NOT_SUPPORTED},
         {"auth_type", "hba", SQLSTATE_FEATURE_NOT_SUPPORTED},
         {"auth_file", "/nonexistent", SQLSTATE_CONFIG_FILE_ERROR},
     };
@@ -555,6 +629,9 @@ int main(void)
         cmocka_unit_test(warnings_do_not_stop_a_load),
         cmocka_unit_test(a_database_says_where_it_is),
         cmocka_unit_test(the_last_of_two_entries_counts),
+        cmocka_unit_test(peers_are_found_by_their_number),
+        cmocka_unit_test(a_peer_has_a_limit_in_any_case),
+        cmocka_unit_test(peers_without_an_own_number_get_a_warning),
         cmocka_unit_test(a_user_beats_a_database_beats_the_settings),
         cmocka_unit_test(a_limit_below_zero_is_none),
         cmocka_unit_test(an_auth_file_gives_the_secrets),

@@ -1,0 +1,23 @@
+/*
+ * base/pidfile.h - the file with the process id
+ *
+ * It is locked as long as the process lives, and the lock alone tells whether another instance
+ * runs: a process id that a crash has left behind may be somebody else's by now.
+ *
+ * Ownership:  pidfile_write() gives the caller what pidfile_remove() takes
+ */
+#ifndef BASE_PIDFILE_H
+#define BASE_PIDFILE_H
+
+#include <stdbool.h>
+
+struct err;
+struct pidfile;
+
+/* False: another instance has it. */
+bool pidfile_check(const char *path, struct err *err);
+/* NULL: another instance has it, or it could not be written. */
+struct pidfile *pidfile_write(const char *path, struct err *err);
+void pidfile_remove(struct pidfile *pidfile); /* accepts NULL */
+
+#endif

@@ -1,0 +1,57 @@
+#include "base/systemd.h"
+
+#ifdef HAVE_SYSTEMD
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+bool systemd_is_built(void)
+{
+    return true;
+}
+
+int systemd_take_sockets(void)
+{
+    int n = sd_listen_fds(1);
+    return n > 0 ? n : 0;
+}
+
+int64_t systemd_watchdog_us(void)
+{
+    uint64_t us = 0;
+    return sd_watchdog_enabled(0, &us) > 0 ? (int64_t)us : 0;
+}
+
+void systemd_notify(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    sd_notify(0, text);
+}
+
+#else
+
+bool systemd_is_built(void)
+{
+    return false;
+}
+
+int systemd_take_sockets(void)
+{
+    return 0;
+}
+
+int64_t systemd_watchdog_us(void)
+{
+    return 0;
+}
+
+void systemd_notify(const char *format, ...)
+{
+}
+
+#endif

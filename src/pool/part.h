@@ -1,0 +1,79 @@
+/*
+ * pool/part.h - what the files that make up a part of a pool share
+ *
+ *   part.c     the queue, and who gets a server that is free
+ *   hunt.c     when a new server is opened, and what becomes of the attempt
+ *   upkeep.c   what is looked at from time to time
+ *
+ * Threading:  the thread of the part's worker
+ */
+#ifndef POOL_PART_H
+#define POOL_PART_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/pool.h"
+
+enum {
+    PART_HUNGRY_SLACK_US =
+        1000000 /* how much longer one of another pool must have waited: that costs a
+                                    * new server */
+};
+
+/* ---- part.c ---- */
+
+static inline bool part_alone(const struct part *part)
+{
+    return part->pool->pools->n_workers == 1;
+}
+
+static inline bool part_paused(const struct part *part)
+{
+    const struct pool *pool = part->pool;
+    return atomic_load_explicit(&pool->database->paused, memory_order_relaxed) != PAUSE_NONE ||
+           atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
+}
+
+/* The waiter has left the list that it was in. */
+void part_unlist(struct part *part, struct waiter *waiter);
+void part_rejoin(struct part *part, struct waiter *waiter); /* the queue, where its age puts it */
+/* The server has been opened for this waiter, and logged in. */
+void part_give(struct part *part, struct waiter *waiter, struct server *server);
+/* Closes the idle server that was not used for longest and would not do for `waiter`, of this part or of
+ * any; false: there is none. */
+bool part_evict(struct part *part, const struct waiter *waiter);
+/* Has the oldest suitable idle server tested, which a waiter wants; false: there is none. */
+bool part_test_idle(struct part *part, const struct opening *opening);
+/* Must a server that has been idle for so long be tested before it is lent? */
+bool part_is_untested(const struct part *part, int64_t idle_us);
+bool part_too_old(const struct part *part, const struct server *server, int64_t now_us);
+
+/* Asks the workers that have idle servers of this pool for one. */
+void part_ask_others(struct part *part);
+/* There is room for a new server: lets whoever waits elsewhere know. */
+void part_announce_room(struct part *part);
+/* Calls worker `to`'s part of the same pool, on its thread; from: the index of our worker. */
+typedef void part_call(struct part *part, unsigned from);
+void part_post(struct part *part, unsigned to, part_call *call);
+
+/* ---- hunt.c ---- */
+
+/* Looks for servers for the clients that wait here. */
+void part_hunt(struct part *part);
+void part_hunt_again(struct deadline *deadline, struct loop *loop); /* of part->again */
+/* Opens servers up to min_pool_size. */
+void part_open_minimum(struct part *part);
+/* Is there a limit that keeps the pool from one more server? */
+bool part_is_full(const struct part *part);
+/* Since when somebody waits whom a limit that this pool shares keeps from a server; 0: nobody. */
+int64_t part_hungry_since_us(struct part *part);
+/* The waiter that has waited since then is kept no more. */
+void part_end_hunger(struct part *part, int64_t since_us);
+
+/* ---- upkeep.c ---- */
+
+void part_upkeep(struct deadline *deadline, struct loop *loop); /* of worker->upkeep */
+
+#endif

@@ -1,0 +1,64 @@
+/* What is looked at from time to time: servers that are old, idle for long, or silent. */
+#include "base/clock.h"
+#include "base/container.h"
+#include "pool/dns.h"
+#include "pool/part.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+
+enum { UPKEEP_EVERY_US = 333000 };
+
+/* A peer that broke the connection unnoticed would never be heard of again: see stream_look(). */
+static void look_at_silent(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        bool heard = server->stream.heard;
+        server->stream.heard = false;
+        if (heard || server->stream.fd < 0 || server->state == SERVER_CONNECTING)
+            continue;
+        if (stream_look(&server->stream))
+            stream_yield(&server->stream);
+        else if (server->state == SERVER_LEASED)
+            part->worker->events->silent(server);
+        else if (server->state == SERVER_CLEANING && server->hurry)
+            server_cancel(server, NULL, NULL); /* the first may have come before the statement */
+    }
+}
+
+/* Those of min_pool_size stay. */
+static bool needed(const struct part *part)
+{
+    int least = part->db != NULL ? conf_min_pool_size(part->worker->settings, part->db) : 0;
+    return atomic_load(&part->pool->size) <= least;
+}
+
+static void upkeep_part(struct part *part, int64_t now_us)
+{
+    int64_t idle_us = part->worker->settings->server_idle_timeout_us;
+    struct server *server, *next;
+    look_at_silent(part);
+    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        server->unchecked |= part_is_untested(part, now_us - server->idle_since_us);
+        if (part->db != NULL && part_too_old(part, server, now_us))
+            server_close(server, "server lifetime over");
+        else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us && !needed(part))
+            server_close(server, "server idle timeout");
+    }
+    dns_renew(part, now_us);
+    part_open_minimum(part);
+}
+
+void part_upkeep(struct deadline *deadline, struct loop *loop)
+{
+    struct pool_worker *worker = CONTAINER_OF(deadline, struct pool_worker, upkeep);
+    int64_t now_us = clock_now_us();
+    struct part *part;
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        if (!worker->suspended)
+            upkeep_part(part, now_us);
+    }
+    deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
+}
