@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/settings.h"
+#include "proto/message.h"
 #include "session/console.h"
 
 void act_not_yet(struct request *request)
@@ -24,11 +25,13 @@ void act_not_yet(struct request *request)
 
 void act_begin(struct request *request)
 {
+    request_set_transaction(request, TXN_OPEN);
     request_done(request, "BEGIN");
 }
 
 void act_end(struct request *request)
 {
+    request_set_transaction(request, TXN_IDLE);
     request_done(request, request->command.verb->name);
 }
 
@@ -99,6 +102,18 @@ void act_pause(struct request *request)
         request_fail(request, &err);
     else
         control_wait_paused(control, request);
+}
+
+/* Unlike PAUSE it does not wait, and it does not wait for sessions to end; WAIT_CLOSE waits for it. */
+void act_drain(struct request *request)
+{
+    struct err err;
+    log_info("DRAIN '%s' command issued", request->command.argument);
+    if (!request_find_database(request, &err) ||
+        !control_drain(request->control, request->database, &err))
+        request_fail(request, &err);
+    else
+        request_done(request, "DRAIN");
 }
 
 void act_resume(struct request *request)

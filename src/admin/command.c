@@ -4,120 +4,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/handlers.h"
+#include "admin/selection.h"
+#include "admin/token.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-
-/* ---- tokens ---- */
-
-enum token_kind {
-    TOKEN_END, /* of the command */
-    TOKEN_WORD,
-    TOKEN_QUOTED, /* "as an identifier" or 'as a string' */
-    TOKEN_OTHER,  /* one character */
-    TOKEN_LONG,   /* a word or quotation that is too long for a name */
-    TOKEN_BROKEN, /* a quotation or comment without its end */
-};
-
-struct token {
-    enum token_kind kind;
-    const char *begin, *end;         /* in the text of the command */
-    char text[COMMAND_NAME_MAX + 1]; /* words in lower case, quotations without quotes */
-};
-
-static const char *skip_comment(const char *at)
-{
-    if (at[1] == '-')
-        return at + strcspn(at, "\n");
-    const char *end = strstr(at + 2, "*/");
-    return end != NULL ? end + 2 : NULL;
-}
-
-static bool at_comment(const char *at)
-{
-    return (at[0] == '-' && at[1] == '-') || (at[0] == '/' && at[1] == '*');
-}
-
-/* NULL: a comment has no end. */
-static const char *skip_blanks(const char *at)
-{
-    while (at != NULL && *at != '\0' && (isspace((unsigned char)*at) || at_comment(at)))
-        at = at_comment(at) ? skip_comment(at) : at + 1;
-    return at;
-}
-
-static bool is_word_char(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || (unsigned char)c >= 0x80;
-}
-
-/* Reads a quotation whose quotes are doubled inside.  NULL: it has no end. */
-static const char *read_quoted(const char *at, struct buf *into)
-{
-    char quote = *at++;
-    for (; *at != '\0'; at++) {
-        if (*at == quote && *++at != quote)
-            return at;
-        buf_append(into, at, 1);
-    }
-    return NULL;
-}
-
-static void read_word(const char **at, struct token *token)
-{
-    size_t len = 0;
-    for (; is_word_char(**at); ++*at, len++) {
-        if (len < COMMAND_NAME_MAX)
-            token->text[len] = (char)tolower((unsigned char)**at);
-    }
-    token->kind = len <= COMMAND_NAME_MAX ? TOKEN_WORD : TOKEN_LONG;
-}
-
-static void read_quotation(const char **at, struct token *token)
-{
-    struct buf text = BUF_NONE;
-    const char *end = read_quoted(*at, &text);
-    token->kind = text.len <= COMMAND_NAME_MAX ? TOKEN_QUOTED : TOKEN_LONG;
-    if (token->kind == TOKEN_QUOTED && text.len > 0)
-        memcpy(token->text, text.data, text.len);
-    if (end == NULL)
-        token->kind = TOKEN_BROKEN;
-    else
-        *at = end;
-    buf_done(&text);
-}
-
-/* A semicolon is not passed by: it stays the end until the next command is read. */
-static struct token next_token(const char **at)
-{
-    struct token token = {.kind = TOKEN_END};
-    const char *begin = skip_blanks(*at);
-    if (begin == NULL) {
-        token.kind = TOKEN_BROKEN;
-        return token;
-    }
-    *at = token.begin = begin;
-    if (is_word_char(*begin)) {
-        read_word(at, &token);
-    } else if (*begin == '"' || *begin == '\'') {
-        read_quotation(at, &token);
-    } else if (*begin != '\0' && *begin != ';') {
-        token.kind = TOKEN_OTHER;
-        token.text[0] = *(*at)++;
-    }
-    token.end = *at;
-    return token;
-}
-
-static bool is_name(const struct token *token)
-{
-    return token->kind == TOKEN_WORD || token->kind == TOKEN_QUOTED;
-}
-
-static bool is_word(const struct token *token, const char *word)
-{
-    return token->kind == TOKEN_WORD && strcmp(token->text, word) == 0;
-}
 
 /* ---- variables ---- */
 
@@ -179,14 +71,19 @@ static const struct verb *find_verb(const char *name, const char *object)
     return NULL;
 }
 
-/* The words up to the end, one blank between them. */
+/* The words up to what selects columns or rows, or the end; one blank between them. */
 static bool read_phrase(const char **at, char phrase[COMMAND_NAME_MAX + 1])
 {
     size_t len = 0;
-    for (struct token token = next_token(at); token.kind != TOKEN_END; token = next_token(at)) {
-        size_t more = is_name(&token) ? strlen(token.text) : 0;
+    for (;;) {
+        const char *behind = *at;
+        struct token token = token_next(&behind);
+        if (token.kind == TOKEN_END || token_is_char(&token, '(') || token_is_word(&token, "where"))
+            break;
+        size_t more = token_is_name(&token) ? strlen(token.text) : 0;
         if (more == 0 || len + 1 + more > COMMAND_NAME_MAX)
             return false;
+        *at = behind;
         if (len > 0)
             phrase[len++] = ' ';
         memcpy(phrase + len, token.text, more);
@@ -196,11 +93,8 @@ static bool read_phrase(const char **at, char phrase[COMMAND_NAME_MAX + 1])
     return len > 0;
 }
 
-static bool parse_show(const char **at, struct command *command)
+static bool find_shown(struct command *command, const char *phrase)
 {
-    char phrase[COMMAND_NAME_MAX + 1];
-    if (!read_phrase(at, phrase))
-        return false;
     command->verb = find_verb("SHOW", phrase);
     if (command->verb != NULL)
         return true;
@@ -209,12 +103,104 @@ static bool parse_show(const char **at, struct command *command)
     return command->variable != NULL && command->variable->value != NULL;
 }
 
+static bool take_char(const char **at, char c)
+{
+    const char *behind = *at;
+    struct token token = token_next(&behind);
+    if (!token_is_char(&token, c))
+        return false;
+    *at = behind;
+    return true;
+}
+
+static bool take_word(const char **at, const char *word)
+{
+    const char *behind = *at;
+    struct token token = token_next(&behind);
+    if (!token_is_word(&token, word))
+        return false;
+    *at = behind;
+    return true;
+}
+
+/* Behind the parenthesis that opens the list. */
+static bool parse_columns(const char **at, struct selection *selection, struct err *err)
+{
+    do {
+        struct token name = token_next(at);
+        if (!token_is_name(&name) || !selection_add(selection, name.text, err))
+            return false;
+    } while (take_char(at, ','));
+    return take_char(at, ')');
+}
+
+/* A word, a name in quotes, or a string, which may be longer than a name. */
+static bool read_operand(const char **at, struct buf *value)
+{
+    const char *begin = token_skip_blanks(*at);
+    if (begin != NULL && *begin == '\'') {
+        *at = token_read_quoted(begin, value);
+        return *at != NULL;
+    }
+    struct token token = token_next(at);
+    buf_append_str(value, token.text);
+    return token_is_name(&token);
+}
+
+static bool parse_condition(const char **at, struct selection *selection, struct err *err)
+{
+    struct buf value = BUF_NONE;
+    struct token name = token_next(at);
+    bool good = token_is_name(&name) && take_char(at, '=') && read_operand(at, &value);
+    buf_append_u8(&value, '\0');
+    good = good && selection_require(selection, name.text, value.data, err);
+    buf_done(&value);
+    return good;
+}
+
+static bool parse_conditions(const char **at, struct selection *selection, struct err *err)
+{
+    do {
+        if (!parse_condition(at, selection, err))
+            return false;
+    } while (take_word(at, "and"));
+    return true;
+}
+
+/* Which columns and which rows; nothing is all of them. */
+static bool parse_selection(const char **at, struct command *command, struct err *err)
+{
+    const char *behind = *at;
+    size_t n;
+    if (token_next(&behind).kind == TOKEN_END)
+        return true;
+    const struct table_column *all = command_columns(command, &n);
+    if (all == NULL)
+        return false;
+    struct selection *selection = selection_new(all, n);
+    command->selection = selection;
+    if (!take_char(at, '('))
+        selection_add_all(selection);
+    else if (!parse_columns(at, selection, err))
+        return false;
+    if (take_word(at, "where") && !parse_conditions(at, selection, err))
+        return false;
+    return token_next(at).kind == TOKEN_END;
+}
+
+static bool parse_show(const char **at, struct command *command, struct err *err)
+{
+    char phrase[COMMAND_NAME_MAX + 1];
+    return read_phrase(at, phrase) && find_shown(command, phrase) &&
+           parse_selection(at, command, err);
+}
+
 /* Up to the end of the command; false: there is a quotation or comment without its end. */
 static bool skip_rest(const char **at)
 {
     struct token token;
     do
-        token = next_token(at);
+        token = token_next(at);
     while (token.kind != TOKEN_END && token.kind != TOKEN_BROKEN);
     return token.kind == TOKEN_END;
 }
@@ -223,12 +209,12 @@ static bool skip_rest(const char **at)
 static bool read_value(const char **at, char **value)
 {
     struct buf text = BUF_NONE;
-    const char *begin = skip_blanks(*at);
+    const char *begin = token_skip_blanks(*at);
     if (begin == NULL || *begin == '\0' || *begin == ';')
         return false;
-    const char *end = *begin == '\'' ? read_quoted(begin, &text) : NULL;
+    const char *end = *begin == '\'' ? token_read_quoted(begin, &text) : NULL;
     const char *behind = end;
-    bool alone = end != NULL && next_token(&behind).kind == TOKEN_END;
+    bool alone = end != NULL && token_next(&behind).kind == TOKEN_END;
     if (alone) {
         *at = behind;
     } else {
@@ -262,13 +248,13 @@ static bool parse_set_clause(const char **at, const struct token *key, struct co
                              bool *found)
 {
     const char *behind = *at;
-    struct token second = next_token(&behind);
+    struct token second = token_next(&behind);
     *found = true;
-    if (is_word(key, "session") && is_word(&second, "characteristics"))
+    if (token_is_word(key, "session") && token_is_word(&second, "characteristics"))
         return parse_set_variable(at, command, "session characteristics");
-    if (is_word(key, "time") && is_word(&second, "zone"))
+    if (token_is_word(key, "time") && token_is_word(&second, "zone"))
         return parse_set_variable(at, command, "time zone");
-    if (is_word(key, "transaction") || is_word(key, "names"))
+    if (token_is_word(key, "transaction") || token_is_word(key, "names"))
         return parse_set_variable(at, command, key->text);
     *found = false;
     return false;
@@ -276,16 +262,16 @@ static bool parse_set_clause(const char **at, const struct token *key, struct co
 
 static bool parse_set(const char **at, struct command *command)
 {
-    struct token key = next_token(at);
+    struct token key = token_next(at);
     bool found;
     bool good = parse_set_clause(at, &key, command, &found);
     if (found)
         return good;
-    if (is_word(&key, "session") || is_word(&key, "local"))
-        key = next_token(at);
-    struct token is = next_token(at);
-    bool assigns = is_word(&is, "to") || (is.kind == TOKEN_OTHER && is.text[0] == '=');
-    if (!is_name(&key) || !assigns)
+    if (token_is_word(&key, "session") || token_is_word(&key, "local"))
+        key = token_next(at);
+    struct token is = token_next(at);
+    bool assigns = token_is_word(&is, "to") || token_is_char(&is, '=');
+    if (!token_is_name(&key) || !assigns)
         return false;
     if (find_variable(key.text) != NULL)
         return parse_set_variable(at, command, key.text);
@@ -301,26 +287,27 @@ static bool parse_argument(const char **at, struct command *command)
     case ARGUMENT_REST:
         return skip_rest(at);
     case ARGUMENT_NONE:
-        return next_token(at).kind == TOKEN_END;
+        return token_next(at).kind == TOKEN_END;
     case ARGUMENT_MAY:
     case ARGUMENT_MUST:
-        token = next_token(at);
+        token = token_next(at);
         if (token.kind == TOKEN_END)
             return command->verb->argument == ARGUMENT_MAY;
-        if (!is_name(&token) || token.text[0] == '\0')
+        if (!token_is_name(&token) || token.text[0] == '\0')
             return false;
         memcpy(command->argument, token.text, sizeof command->argument);
-        return next_token(at).kind == TOKEN_END;
+        return token_next(at).kind == TOKEN_END;
     }
     return false;
 }
 
-static bool parse(const char **at, struct command *command)
+/* False with an empty *err: it is no command. */
+static bool parse(const char **at, struct command *command, struct err *err)
 {
-    struct token first = next_token(at);
-    if (is_word(&first, "show") || is_word(&first, "select"))
-        return parse_show(at, command);
-    if (is_word(&first, "set"))
+    struct token first = token_next(at);
+    if (token_is_word(&first, "show") || token_is_word(&first, "select"))
+        return parse_show(at, command, err);
+    if (token_is_word(&first, "set"))
         return parse_set(at, command);
     command->verb = first.kind == TOKEN_WORD ? find_verb(first.text, NULL) : NULL;
     return command->verb != NULL && parse_argument(at, command);
@@ -328,19 +315,21 @@ static bool parse(const char **at, struct command *command)
 
 enum command_found command_next(const char **text, struct command *command, struct err *err)
 {
-    const char *begin = skip_blanks(*text);
+    const char *begin = token_skip_blanks(*text);
     *command = (struct command){0};
     while (begin != NULL && *begin == ';')
-        begin = skip_blanks(begin + 1);
+        begin = token_skip_blanks(begin + 1);
     if (begin != NULL && *begin == '\0')
         return COMMAND_END;
     *text = begin != NULL ? begin : *text;
     const char *at = *text;
-    if (parse(&at, command)) {
+    *err = ERR_NONE;
+    if (parse(&at, command, err)) {
         *text = at;
         return COMMAND_FOUND;
     }
-    err_set(err, SQLSTATE_SYNTAX_ERROR, "invalid command '%.200s', use SHOW HELP;", *text);
+    if (err->sqlstate[0] == '\0')
+        err_set(err, SQLSTATE_SYNTAX_ERROR, "invalid command '%.200s', use SHOW HELP;", *text);
     command_done(command);
     return COMMAND_INVALID;
 }
@@ -349,11 +338,32 @@ struct command command_copy(const struct command *command)
 {
     struct command copy = *command;
     copy.value = mem_strdup(command->value);
+    selection_ref(copy.selection);
     return copy;
 }
 
 void command_done(struct command *command)
 {
     mem_free(command->value);
+    selection_unref(command->selection);
     *command = (struct command){0};
+}
+
+static const struct table_column *all_columns(const struct command *command, size_t *n)
+{
+    const struct variable *variable = command->variable;
+    if (variable == NULL || command->verb->run != show_variable) {
+        *n = command->verb->n_columns;
+        return command->verb->columns;
+    }
+    *n = 1;
+    return &variable->column;
+}
+
+const struct table_column *command_columns(const struct command *command, size_t *n)
+{
+    if (command->selection == NULL)
+        return all_columns(command, n);
+    *n = command->selection->n_columns;
+    return command->selection->columns;
 }

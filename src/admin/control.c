@@ -17,11 +17,12 @@
 #include "conf/settings.h"
 #include "net/resolve.h"
 #include "pool/welcome.h"
+#include "session/cancel.h"
 #include "session/console.h"
 
 enum { POLL_EVERY_US = 10000 };
 
-static void for_each_worker(struct control *control, void (*post)(struct worker *worker))
+void control_for_each_worker(struct control *control, void (*post)(struct worker *worker))
 {
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         post(control->proxy->workers[i]);
@@ -83,24 +84,37 @@ bool control_is_shutting_down(const struct control *control)
     return atomic_load(&control->proxy->shutdown) != SHUTDOWN_NONE;
 }
 
-static atomic_bool *pause_flag(struct control *control, struct database *database)
+static atomic_int *pause_of(struct control *control, struct database *database)
 {
     return database != NULL ? &database->paused : &control->proxy->pools->paused;
 }
 
-bool control_pause(struct control *control, struct database *database, struct err *err)
+static bool set_pause(struct control *control, struct database *database, enum pause pause,
+                      struct err *err)
 {
+    atomic_int *present = pause_of(control, database);
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (atomic_exchange(pause_flag(control, database), true))
+    if (control->suspension.on || atomic_load(present) >= (int)pause)
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "already suspended/paused");
-    for_each_worker(control, worker_post_review);
+    atomic_store(present, pause);
+    control_for_each_worker(control, worker_post_review);
     return true;
+}
+
+bool control_pause(struct control *control, struct database *database, struct err *err)
+{
+    return set_pause(control, database, PAUSE_WAIT, err);
+}
+
+bool control_drain(struct control *control, struct database *database, struct err *err)
+{
+    return set_pause(control, database, PAUSE_DRAIN, err);
 }
 
 bool control_kill(struct control *control, struct database *database, struct err *err)
 {
-    if (atomic_load(pause_flag(control, database)))
+    if (atomic_load(pause_of(control, database)) != PAUSE_NONE)
         return true;
     return control_pause(control, database, err);
 }
@@ -109,13 +123,14 @@ bool control_resume(struct control *control, struct database *database, struct e
 {
     if (control_is_shutting_down(control))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is shutting down");
-    if (!atomic_exchange(pause_flag(control, database), false)) {
+    bool ended = database == NULL && control_end_suspension(control);
+    if (atomic_exchange(pause_of(control, database), PAUSE_NONE) == PAUSE_NONE && !ended) {
         if (database != NULL)
             return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database %s is not paused",
                            database->name);
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "pooler is not paused/suspended");
     }
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, worker_post_review);
     return true;
 }
 
@@ -127,12 +142,21 @@ void control_reconnect(struct control *control, struct database *database)
         if (database == NULL || pool->database == database)
             welcome_replace(pool, NULL);
     }
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, worker_post_review);
 }
 
 void control_disable(struct control *control, struct database *database, bool disabled)
 {
     atomic_store(&database->disabled, disabled);
+}
+
+bool control_is_paused(struct control *control)
+{
+    struct pools *pools = control->proxy->pools;
+    struct database *database = pools_first_database(pools);
+    while (database != NULL && atomic_load(&database->paused) == PAUSE_NONE)
+        database = database_next(pools, database);
+    return database != NULL || atomic_load(&pools->paused) != PAUSE_NONE;
 }
 
 static bool has_servers(struct control *control, struct database *database)
@@ -151,13 +175,10 @@ static bool has_servers(struct control *control, struct database *database)
 /* The tag promises that no server is left; who resumes takes that from whoever still waits. */
 static void end_pause(struct request *request, bool resumed)
 {
-    struct err err;
-    if (!resumed) {
+    if (resumed)
+        request_fail_ended(request, "the pause was ended by RESUME");
+    else
         request_done(request, "PAUSE");
-        return;
-    }
-    err_set(&err, SQLSTATE_QUERY_CANCELED, "the pause was ended by RESUME");
-    request_fail(request, &err);
 }
 
 static void answer_pauses(struct control *control)
@@ -165,7 +186,7 @@ static void answer_pauses(struct control *control)
     struct request *request, *next;
     for (request = TAILQ_FIRST(&control->pausing); request != NULL; request = next) {
         next = TAILQ_NEXT(request, entry);
-        bool resumed = !atomic_load(pause_flag(control, request->database));
+        bool resumed = atomic_load(pause_of(control, request->database)) == PAUSE_NONE;
         if (!resumed && !request_is_orphan(request) && has_servers(control, request->database))
             continue;
         TAILQ_REMOVE(&control->pausing, request, entry);
@@ -179,24 +200,31 @@ static void poll_again(struct control *control)
         deadline_set(control->loop, &control->poll, DEADLINE_OTHER, clock_now_us() + POLL_EVERY_US);
 }
 
+static void cancel_pause(struct request *request)
+{
+    struct err ignored; /* somebody else was quicker */
+    control_resume(request->control, request->database, &ignored);
+}
+
 void control_wait_paused(struct control *control, struct request *request)
 {
+    request->cancel = cancel_pause;
     TAILQ_INSERT_TAIL(&control->pausing, request, entry);
     poll_again(control);
 }
 
 void control_ask_again(struct control *control, struct request *request)
 {
-    TAILQ_INSERT_TAIL(&control->closing, request, entry);
+    TAILQ_INSERT_TAIL(&control->asking, request, entry);
     poll_again(control);
 }
 
 static void ask_again(struct control *control)
 {
     struct request *request;
-    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
-        TAILQ_REMOVE(&control->closing, request, entry);
-        wait_close_ask(request);
+    while ((request = TAILQ_FIRST(&control->asking)) != NULL) {
+        TAILQ_REMOVE(&control->asking, request, entry);
+        request->again(request);
     }
 }
 
@@ -254,12 +282,13 @@ void control_shutdown(struct control *control, enum shutdown_mode mode)
         stop(control);
         return;
     }
+    control_end_suspension(control);
     atomic_store(&control->proxy->shutdown, mode);
     if (!control->draining)
         supervisor_shutdown_begins();
     control->draining = true;
-    for_each_worker(control, close_tcp);
-    for_each_worker(control, worker_post_review);
+    control_for_each_worker(control, close_tcp);
+    control_for_each_worker(control, worker_post_review);
     poll_again(control);
 }
 
@@ -345,6 +374,34 @@ static void seat_console(void *context, struct console_seat *seat)
     loop_post(control->loop, &seat->mail);
 }
 
+static void deliver_cancel(struct mail *mail, struct loop *loop)
+{
+    struct cancel_request *request = (struct cancel_request *)mail;
+    struct control *control = request->proxy->console_context;
+    struct session *session, *found = NULL;
+    if (control->ended) { /* whoever waited for it is gone */
+        mem_free(request);
+        return;
+    }
+    TAILQ_FOREACH (session, &control->sessions, entry) {
+        if (cancel_is_key(request, session->key, control->settings->peer_id))
+            found = session;
+    }
+    if (found != NULL) {
+        request->reason = "cancel request for console client";
+        session_cancel(found);
+    }
+    cancel_finish(request);
+}
+
+/* On a worker's thread. */
+static void cancel_console(void *context, struct cancel_request *request)
+{
+    struct control *control = context;
+    request->mail.deliver = deliver_cancel;
+    loop_post(control->loop, &request->mail);
+}
+
 struct control *control_new(struct proxy *proxy, struct settings *settings)
 {
     static const int numbers[CONTROL_SIGNALS] = {SIGHUP,  SIGINT,  SIGTERM,
@@ -356,13 +413,14 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     control->poll.expired = on_poll;
     TAILQ_INIT(&control->sessions);
     TAILQ_INIT(&control->pausing);
-    TAILQ_INIT(&control->closing);
+    TAILQ_INIT(&control->asking);
     for (int i = 0; i < CONTROL_SIGNALS; i++) {
         control->signals[i] = evsignal_new(control->loop->base, numbers[i], on_signal, control);
         event_add(control->signals[i], NULL);
     }
     proxy->console_context = control;
     proxy->seat_console = seat_console;
+    proxy->cancel_console = cancel_console;
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
     return control;
@@ -389,9 +447,9 @@ void control_free(struct control *control)
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
     struct request *request;
-    while ((request = TAILQ_FIRST(&control->closing)) != NULL) {
-        TAILQ_REMOVE(&control->closing, request, entry);
-        request_done(request, "WAIT_CLOSE");
+    while ((request = TAILQ_FIRST(&control->asking)) != NULL) {
+        TAILQ_REMOVE(&control->asking, request, entry);
+        request_done(request, request->command.verb->tag);
     }
     stats_stop(control);
     retire_stop(control);

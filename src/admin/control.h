@@ -24,6 +24,7 @@
 #include "admin/stats.h"
 #include "admin/supervisor.h"
 #include "net/loop.h"
+#include "session/suspend.h"
 #include "session/worker.h"
 
 struct database;
@@ -34,6 +35,16 @@ struct settings;
 
 enum { CONTROL_SIGNALS = 6 };
 
+/* From SUSPEND to RESUME. */
+struct suspension {
+    bool on;
+    struct request *request; /* borrowed: the SUSPEND that has not been answered yet, or NULL */
+    struct session *by;      /* borrowed: when it leaves, the suspension ends */
+    int64_t drop_at_us;      /* suspend_timeout is over then; 0: never */
+    enum suspend_phase phase;
+    int quiet; /* how often in sequence the workers had nothing under way */
+};
+
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(request_list, request);
 
@@ -43,9 +54,10 @@ struct control {
     struct settings *settings; /* counted: what the workers have, or will have soon */
     struct session_list sessions;
     int n_sessions;
-    struct request_list closing; /* WAIT_CLOSE, until no server with close_needed is left */
+    struct request_list asking;  /* what asks the workers from time to time: WAIT_CLOSE, SUSPEND */
     struct request_list pausing; /* PAUSE, until no server is left */
     struct deadline poll;        /* looks whether one of them, or the shutdown, is done */
+    struct suspension suspension;
     bool draining;          /* shutting down, and the workers know: it ends with the last one */
     bool ended;             /* the loop runs no more */
     struct deadline retire; /* looks for pools that nobody uses */
@@ -67,11 +79,15 @@ bool control_reload(struct control *control, struct err *err);
 /* SHUTDOWN_NONE: at once.  Else whoever waits longer is overtaken by another, stricter call. */
 void control_shutdown(struct control *control, enum shutdown_mode mode);
 
+void control_for_each_worker(struct control *control, void (*post)(struct worker *worker));
+
 /* For the commands of the console. */
 /* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */
 bool control_use(struct control *control, struct settings *settings, struct err *err);
 /* database is NULL for all. */
 bool control_pause(struct control *control, struct database *database, struct err *err);
+/* As control_pause(), but sessions give their servers up; a pause becomes one of these. */
+bool control_drain(struct control *control, struct database *database, struct err *err);
 /* As control_pause(), but it may be paused already. */
 bool control_kill(struct control *control, struct database *database, struct err *err);
 bool control_resume(struct control *control, struct database *database, struct err *err);
@@ -79,9 +95,12 @@ void control_disable(struct control *control, struct database *database, bool di
 /* Servers that are in being now are closed when they become free, and the welcome of the pools is
  * forgotten. */
 void control_reconnect(struct control *control, struct database *database);
-/* WAIT_CLOSE, which asks the workers from time to time: wait_close_ask() is called again soon. */
+/* For commands that ask the workers until the answer is right: request->again is called soon. */
 void control_ask_again(struct control *control, struct request *request);
-void wait_close_ask(struct request *request); /* kill.c */
+bool control_is_paused(struct control *control); /* anything of it */
+/* suspend.c: false if there was none.  RESUME ends it, and so does the end of whose it was. */
+bool control_end_suspension(struct control *control);
+void control_session_gone(struct control *control, const struct session *session);
 void control_wait_paused(struct control *control, struct request *request);
 bool control_is_shutting_down(const struct control *control);
 

@@ -10,6 +10,10 @@ struct request;
 
 void show_clients(struct request *request);
 void show_servers(struct request *request);
+void show_sockets(struct request *request);
+void show_active_sockets(struct request *request);
+void show_waiters(struct request *request);
+void show_latency(struct request *request);
 void show_pools(struct request *request);
 void show_lists(struct request *request);
 void show_databases(struct request *request);
@@ -24,6 +28,9 @@ void show_config(struct request *request);
 void show_version(struct request *request);
 void show_state(struct request *request);
 void show_help(struct request *request);
+void show_mem(struct request *request);
+void show_dns_hosts(struct request *request);
+void show_dns_zones(struct request *request);
 void show_variable(struct request *request);
 
 void act_set(struct request *request);
@@ -32,13 +39,16 @@ void act_begin(struct request *request);
 void act_end(struct request *request);
 void act_reload(struct request *request);
 void act_pause(struct request *request);
+void act_drain(struct request *request);
 void act_resume(struct request *request);
 void act_disable(struct request *request);
 void act_enable(struct request *request);
+void act_suspend(struct request *request);
 void act_shutdown(struct request *request);
 void act_reconnect(struct request *request);
 void act_wait_close(struct request *request);
 void act_kill(struct request *request);
+void act_kill_server(struct request *request);
 void act_kill_client(struct request *request);
 void act_not_yet(struct request *request); /* known, but not in this version */
 

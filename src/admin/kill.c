@@ -1,4 +1,4 @@
-/* WAIT_CLOSE, KILL and KILL_CLIENT: what must be looked for on every worker. */
+/* WAIT_CLOSE, KILL, KILL_CLIENT and KILL_SERVER: what must be looked for on every worker. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,17 +12,6 @@
 #include "pool/server.h"
 #include "session/client.h"
 #include "session/console.h"
-
-static int sum(const struct buf *answers, size_t n_answers)
-{
-    int total = 0;
-    for (size_t i = 0; i < n_answers; i++) {
-        int count;
-        memcpy(&count, answers[i].data, sizeof count);
-        total += count;
-    }
-    return total;
-}
 
 static bool concerns(const struct request *request, const struct part *part)
 {
@@ -50,13 +39,15 @@ static void end_count(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
     struct control *control = request->control;
-    if (sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
+    if (request->canceled)
+        request_fail_ended(request, "");
+    else if (survey_sum(answers, n_answers) == 0 || request_is_orphan(request) || control->ended)
         request_done(request, "WAIT_CLOSE");
     else
         control_ask_again(control, request);
 }
 
-void wait_close_ask(struct request *request)
+static void ask_stale(struct request *request)
 {
     survey_start(request->control->proxy, request->control->loop, count_stale, end_count, request);
 }
@@ -66,8 +57,10 @@ void act_wait_close(struct request *request)
     struct err err;
     if (!request_find_database(request, &err))
         request_fail(request, &err);
-    else
-        wait_close_ask(request);
+    else {
+        request->again = ask_stale;
+        ask_stale(request);
+    }
 }
 
 /* ---- KILL ---- */
@@ -106,17 +99,45 @@ void act_kill(struct request *request)
         survey_start(control->proxy, control->loop, kill_all, end_kill, request);
 }
 
-/* ---- KILL_CLIENT ---- */
+/* ---- KILL_CLIENT and KILL_SERVER ---- */
+
+/* 0, which nobody has: it is no number. */
+static uint64_t wanted_id(const struct request *request)
+{
+    const char *id = request->command.argument;
+    return id[strspn(id, "0123456789")] == '\0' ? strtoull(id, NULL, 10) : 0;
+}
+
+static void ask_for_one(struct request *request, const char *what, survey_ask *ask, survey_end *end)
+{
+    struct err err;
+    log_info("%s '%s' command issued", request->command.verb->name, request->command.argument);
+    if (wanted_id(request) != 0) {
+        survey_start(request->control->proxy, request->control->loop, ask, end, request);
+        return;
+    }
+    err_set(&err, SQLSTATE_INVALID_PARAMETER_VALUE, "invalid %s pointer supplied", what);
+    request_fail(request, &err);
+}
+
+static void answer_for_one(struct request *request, const char *what, int count)
+{
+    struct err err;
+    if (count > 0) {
+        request_done(request, request->command.verb->tag);
+        return;
+    }
+    err_set(&err, SQLSTATE_UNDEFINED_OBJECT, "%s not found", what);
+    request_fail(request, &err);
+}
 
 static void kill_client(struct worker *worker, struct buf *answer, const void *context)
 {
-    const struct request *request = context;
-    uint64_t id = strtoull(request->command.argument, NULL, 10);
     struct client *client;
     struct err err;
     int count = 0;
     TAILQ_FOREACH (client, &worker->clients, entry) {
-        if (client->id != id)
+        if (client->id != wanted_id(context))
             continue;
         err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");
         client_fail(client, &err);
@@ -128,25 +149,75 @@ static void kill_client(struct worker *worker, struct buf *answer, const void *c
 
 static void end_kill_client(void *context, struct buf *answers, size_t n_answers)
 {
-    struct request *request = context;
-    struct err err;
-    if (sum(answers, n_answers) > 0) {
-        request_done(request, "KILL_CLIENT");
-        return;
+    answer_for_one(context, "client", survey_sum(answers, n_answers));
+}
+
+static struct session *find_session(const struct control *control, uint64_t id)
+{
+    struct session *session;
+    TAILQ_FOREACH (session, &control->sessions, entry) {
+        if (session->id == id)
+            return session;
     }
-    err_set(&err, SQLSTATE_UNDEFINED_OBJECT, "client not found");
-    request_fail(request, &err);
+    return NULL;
 }
 
 void act_kill_client(struct request *request)
 {
-    const char *id = request->command.argument;
+    struct session *session = find_session(request->control, wanted_id(request));
     struct err err;
-    if (id[0] == '\0' || strspn(id, "0123456789") != strlen(id)) {
-        err_set(&err, SQLSTATE_INVALID_PARAMETER_VALUE, "invalid client pointer supplied");
-        request_fail(request, &err);
+    if (session != NULL) { /* of the console: ours, and perhaps the one that asks */
+        err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");
+        session_fail(session, &err);
+        request_done(request, request->command.verb->tag);
         return;
     }
-    survey_start(request->control->proxy, request->control->loop, kill_client, end_kill_client,
-                 request);
+    ask_for_one(request, "client", kill_client, end_kill_client);
+}
+
+static struct server *find_in(const struct server_list *list, uint64_t id)
+{
+    struct server *server;
+    TAILQ_FOREACH (server, list, entry) {
+        if (server->id == id)
+            return server;
+    }
+    return NULL;
+}
+
+static struct server *find_server(const struct worker *worker, uint64_t id)
+{
+    const struct part *part;
+    TAILQ_FOREACH (part, &worker->pool.parts, entry) {
+        struct server *server = find_in(&part->idle, id);
+        if (server == NULL)
+            server = find_in(&part->others, id);
+        if (server != NULL)
+            return server;
+    }
+    return NULL;
+}
+
+/* A client that has it cannot go on: what it has done on this server is lost. */
+static void kill_server(struct worker *worker, struct buf *answer, const void *context)
+{
+    struct server *server = find_server(worker, wanted_id(context));
+    struct err err;
+    int count = server != NULL;
+    err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "admin forced disconnect");
+    if (server != NULL && server->client != NULL)
+        client_fail_with_server(server->client, &err);
+    else if (server != NULL)
+        server_close(server, err.message);
+    buf_append(answer, &count, sizeof count);
+}
+
+static void end_kill_server(void *context, struct buf *answers, size_t n_answers)
+{
+    answer_for_one(context, "server", survey_sum(answers, n_answers));
+}
+
+void act_kill_server(struct request *request)
+{
+    ask_for_one(request, "server", kill_server, end_kill_server);
 }

@@ -180,9 +180,9 @@ static bool read_formats(struct reader *body, struct portal *portal, struct err 
     size_t n = read_u16(body);
     if (reader_left(body) != 2 * n)
         return broken(err);
-    size_t n_columns = portal->empty ? 0 : portal->command.verb->n_columns;
-    if (!portal->empty && portal->command.variable != NULL)
-        n_columns = 1;
+    size_t n_columns = 0;
+    if (!portal->empty)
+        command_columns(&portal->command, &n_columns);
     if (n > 1 && n != n_columns)
         return err_set(err, SQLSTATE_PROTOCOL_VIOLATION,
                        "bind message has %zu result formats but query has %zu columns", n,

@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "admin/control.h"
 #include "admin/portals.h"
+#include "admin/selection.h"
 #include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -59,9 +59,19 @@ static void flush(struct session *session)
         session_close(session, "client unexpected eof");
 }
 
+/* Outside of a transaction portals last until here. */
 static void ready(struct session *session)
 {
+    if (session->txn == TXN_IDLE)
+        portals_close_all(session->portals);
     message_ready(&session->output, session->txn);
+}
+
+void session_fail(struct session *session, const struct err *err)
+{
+    response_error(&session->output, "FATAL", err);
+    flush(session);
+    session_close(session, err->message);
 }
 
 /* The protocol is broken, and with it the connection. */
@@ -69,9 +79,7 @@ static void fatal(struct session *session, const char *text)
 {
     struct err err;
     err_set(&err, SQLSTATE_PROTOCOL_VIOLATION, "%s", text);
-    response_error(&session->output, "FATAL", &err);
-    flush(session);
-    session_close(session, text);
+    session_fail(session, &err);
 }
 
 /* Of the extended protocol: then everything up to Sync is thrown away. */
@@ -137,6 +145,8 @@ void request_done(struct request *request, const char *tag)
     struct session *session = request->session;
     if (session != NULL) {
         session->request = NULL;
+        if (request->command.selection != NULL)
+            selection_apply(request->command.selection, &request->table.cells);
         if (request->portal != NULL)
             answer_portal(session, request, tag);
         else
@@ -164,21 +174,34 @@ void request_fail(struct request *request, const struct err *err)
         session_work(session);
 }
 
+void request_fail_ended(struct request *request, const char *why)
+{
+    struct err err;
+    err_set(&err, SQLSTATE_QUERY_CANCELED, "%s",
+            request->canceled ? "canceling statement due to user request" : why);
+    request_fail(request, &err);
+}
+
+void session_cancel(struct session *session)
+{
+    struct request *request = session->request;
+    if (request == NULL)
+        return; /* what it was for has been answered */
+    request->canceled = true;
+    if (request->cancel != NULL)
+        request->cancel(request);
+}
+
+void request_set_transaction(struct request *request, char txn)
+{
+    if (request->session != NULL)
+        request->session->txn = txn;
+}
+
 void request_notice(struct request *request, const char *message, const char *detail)
 {
     if (request->session != NULL)
         response_notice(&request->session->output, "NOTICE", "00000", message, detail);
-}
-
-static void set_columns(struct table *table, const struct command *command)
-{
-    table->columns = command->verb->columns;
-    table->n_columns = command->verb->n_columns;
-    if (command->variable != NULL && command->variable->value != NULL &&
-        strcmp(command->verb->name, "SHOW") == 0) {
-        table->columns = &command->variable->column;
-        table->n_columns = 1;
-    }
 }
 
 /* The one place where rights are checked.  The command is taken over. */
@@ -190,7 +213,7 @@ static void start_request(struct session *session, struct command command, struc
     request->control = session->control;
     request->command = command;
     request->portal = portal;
-    set_columns(&request->table, &command);
+    request->table.columns = command_columns(&command, &request->table.n_columns);
     session->request = request;
     session->requested_us = clock_now_us();
     session->control->stats.console.queries++;
@@ -263,7 +286,7 @@ static void describe_command(struct session *session, const struct command *comm
 {
     struct table table = {0};
     if (!empty)
-        set_columns(&table, command);
+        table.columns = command_columns(command, &table.n_columns);
     if (table.columns == NULL)
         message_empty(&session->output, BE_NO_DATA);
     else
@@ -358,8 +381,6 @@ static void take_execute(struct session *session, struct reader *body)
 static void take_sync(struct session *session)
 {
     session->skipping = false;
-    if (session->txn == TXN_IDLE)
-        portals_close_all(session->portals);
     ready(session);
 }
 
@@ -517,14 +538,10 @@ static void welcome(struct session *session)
         {"integer_datetimes", "on"},
     };
     struct buf *out = &session->output;
-    uint8_t key[8] = {0};
     message_auth_ok(out);
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
         message_parameter_status(out, parameters[i][0], parameters[i][1]);
-    if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
-        memset(key, 0, sizeof key);
-    key[0] &= 0x7f; /* the process id, positive as drivers expect */
-    message_key_data(out, key);
+    message_key_data(out, session->key);
     ready(session);
 }
 
@@ -538,6 +555,7 @@ void session_open(struct control *control, struct console_seat *seat)
     session->user = seat->user;
     session->admin = seat->admin;
     session->id = seat->id;
+    memcpy(session->key, seat->key, sizeof session->key);
     session->connected_us = session->requested_us = seat->connected_us;
     session->input = seat->input;
     int fd = seat->fd;
@@ -580,6 +598,7 @@ void session_close(struct session *session, const char *reason)
     stream_close(&session->stream);
     TAILQ_REMOVE(&control->sessions, session, entry);
     control->n_sessions--;
+    control_session_gone(control, session);
     session->mail.deliver = deliver_free;
     loop_later(control->loop, &session->mail);
 }

@@ -38,10 +38,11 @@ static void write_state(struct buf *cells, const char *key, bool yes)
 
 void show_state(struct request *request)
 {
-    bool paused = atomic_load(&request->control->proxy->pools->paused);
-    write_state(&request->table.cells, "active", !paused);
+    bool paused = atomic_load(&request->control->proxy->pools->paused) != PAUSE_NONE;
+    bool suspended = request->control->suspension.on;
+    write_state(&request->table.cells, "active", !paused && !suspended);
     write_state(&request->table.cells, "paused", paused);
-    write_state(&request->table.cells, "suspended", false);
+    write_state(&request->table.cells, "suspended", suspended);
     request_done(request, "SHOW");
 }
 
@@ -51,25 +52,43 @@ void show_variable(struct request *request)
     request_done(request, "SHOW");
 }
 
+static void append_command(struct buf *text, const struct verb *verb)
+{
+    const char *parts[] = {verb->name, verb->object, verb->usage};
+    const char *before = "";
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i] == NULL || parts[i][0] == '\0')
+            continue;
+        buf_printf(text, "%s%s", before, parts[i]);
+        before = " ";
+    }
+}
+
+static void write_help(struct buf *cells, const struct verb *verb)
+{
+    struct buf command = BUF_NONE;
+    append_command(&command, verb);
+    buf_append_u8(&command, '\0');
+    cell_text(cells, command.data);
+    cell_text(cells, verb->right == RIGHT_LOOK ? "stats_users" : "admin_users");
+    cell_text(cells, verb->help);
+    buf_done(&command);
+}
+
+/* The rows are for drivers, most of which hide notices.  PgBouncer has the notice only, and people and
+ * scripts look for it where psql prints it: both are there. */
 void show_help(struct request *request)
 {
-    request_notice(request, "Console usage",
-                   "\n"
-                   "\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION\n"
-                   "\tSHOW PEERS|PEER_POOLS\n"
-                   "\tSHOW LISTS|STATE|TOTALS\n"
-                   "\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES\n"
-                   "\tSET key = arg\n"
-                   "\tRELOAD\n"
-                   "\tPAUSE [<db>]\n"
-                   "\tRESUME [<db>]\n"
-                   "\tDISABLE <db>\n"
-                   "\tENABLE <db>\n"
-                   "\tRECONNECT [<db>]\n"
-                   "\tWAIT_CLOSE [<db>]\n"
-                   "\tKILL [<db>]\n"
-                   "\tKILL_CLIENT <client_id>\n"
-                   "\tSHUTDOWN\n"
-                   "\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS\n");
+    struct buf list = BUF_NONE;
+    buf_append_u8(&list, '\n');
+    for (const struct verb *verb = command_verbs; verb->name != NULL; verb++) {
+        write_help(&request->table.cells, verb);
+        buf_append_u8(&list, '\t');
+        append_command(&list, verb);
+        buf_append_u8(&list, '\n');
+    }
+    buf_append_u8(&list, '\0');
+    request_notice(request, "Console usage", list.data);
+    buf_done(&list);
     request_done(request, "SHOW");
 }

@@ -1,4 +1,7 @@
-/* SHOW CLIENTS and SHOW SERVERS: each worker writes the rows of its own. */
+/* SHOW CLIENTS, SERVERS, SOCKETS and ACTIVE_SOCKETS: each worker writes the rows of its own. */
+#include <stdio.h>
+#include <string.h>
+
 #include "admin/control.h"
 #include "admin/handlers.h"
 #include "admin/session.h"
@@ -11,6 +14,18 @@
 #include "pool/server.h"
 #include "session/client.h"
 
+enum view { VIEW_PLAIN, VIEW_BUFFERS, VIEW_ACTIVE /* as BUFFERS, of those that are not idle */ };
+
+/* What a socket's buffers hold.  Input and output begin with what is at work: what has been dealt with
+ * is not kept, so PgBouncer's two positions behind it, pkt_pos and send_pos, are always 0. */
+struct buffers {
+    size_t received;  /* input that is kept: the beginning of a message */
+    uint32_t remain;  /* of the message that streams, to be received */
+    uint32_t to_send; /* of the message that streams to this socket, to be sent */
+    size_t pending;   /* output that the kernel has not taken */
+    int fd;
+};
+
 struct socket_row {
     const char *type, *user, *database, *state;
     enum startup_replication replication;
@@ -22,26 +37,58 @@ struct socket_row {
     const char *application_name;
     uint32_t prepared;
     uint64_t id;
+    struct buffers buffers;
 };
 
 static const char *const replication_words[] = {[STARTUP_NO_REPLICATION] = "none",
                                                 [STARTUP_PHYSICAL_REPLICATION] = "physical",
                                                 [STARTUP_LOGICAL_REPLICATION] = "logical"};
 
-static void write_row(struct buf *cells, const struct socket_row *row)
+static void write_state(struct buf *cells, const struct socket_row *row, enum view view)
 {
-    char text[80];
+    char text[32];
+    bool login = strcmp(row->state, "new") == 0;
+    snprintf(text, sizeof text, "%s_%s", row->type[0] == 'C' ? "cl" : "sv",
+             login ? "login" : row->state);
+    cell_text(cells, view == VIEW_PLAIN ? row->state : text);
+}
+
+/* A server has none before its name has been resolved. */
+static void write_address(struct buf *cells, const struct address *address)
+{
+    char text[80] = "";
+    int port = address->len > 0 ? address_print(address, text, sizeof text) : 0;
+    cell_text(cells, text);
+    cell_int(cells, port);
+}
+
+static void write_buffers(struct buf *cells, const struct buffers *buffers)
+{
+    cell_unsigned(cells, buffers->received);
+    cell_int(cells, 0);
+    cell_unsigned(cells, buffers->remain);
+    cell_int(cells, 0);
+    cell_unsigned(cells, buffers->to_send);
+    cell_unsigned(cells, buffers->received + (size_t)socket_unread(buffers->fd));
+    cell_unsigned(cells, buffers->pending);
+}
+
+static bool is_idle(const char *state)
+{
+    return strcmp(state, "idle") == 0 || strcmp(state, "used") == 0;
+}
+
+static void write_row(struct buf *cells, const struct socket_row *row, enum view view)
+{
+    if (view == VIEW_ACTIVE && is_idle(row->state))
+        return;
     cell_text(cells, row->type);
     cell_text(cells, row->user);
     cell_text(cells, row->database);
     cell_text(cells, replication_words[row->replication]);
-    cell_text(cells, row->state);
-    int port = address_print(row->address, text, sizeof text);
-    cell_text(cells, text);
-    cell_int(cells, port);
-    port = address_print(row->local, text, sizeof text);
-    cell_text(cells, text);
-    cell_int(cells, port);
+    write_state(cells, row, view);
+    write_address(cells, row->address);
+    write_address(cells, row->local);
     cell_time(cells, row->connected_us);
     cell_time(cells, row->requested_us);
     cell_int(cells, row->wait_us / 1000000);
@@ -54,6 +101,8 @@ static void write_row(struct buf *cells, const struct socket_row *row)
     cell_text(cells, row->application_name != NULL ? row->application_name : "");
     cell_unsigned(cells, row->prepared);
     cell_unsigned(cells, row->id);
+    if (view != VIEW_PLAIN)
+        write_buffers(cells, &row->buffers);
 }
 
 static const char *application_name(const struct worker *worker, const struct params *params)
@@ -63,11 +112,16 @@ static const char *application_name(const struct worker *worker, const struct pa
     return params != NULL ? params_get(params, (size_t)index) : NULL;
 }
 
+/* ---- clients ---- */
+
 static const char *client_state(const struct client *client)
 {
     if (client->waiter.since_us != 0)
         return "waiting"; /* also at the end of its login */
     switch ((enum client_state)client->state) {
+    case CLIENT_STARTUP:
+    case CLIENT_AUTH:
+        return "new";
     case CLIENT_ACTIVE:
         return "active";
     case CLIENT_WAITING:
@@ -79,53 +133,84 @@ static const char *client_state(const struct client *client)
     }
 }
 
-static void ask_clients(struct worker *worker, struct buf *cells, const void *context)
+static struct buffers client_buffers(const struct client *client)
+{
+    const struct server *server = client->server;
+    return (struct buffers){.received = client->stash.len,
+                            .remain = client->remain,
+                            .to_send = server != NULL && server->forward ? server->remain : 0,
+                            .pending = stream_pending(&client->stream),
+                            .fd = client->stream.fd};
+}
+
+static void write_client(struct worker *worker, const struct client *client, enum view view,
+                         int64_t now_us, struct buf *cells)
+{
+    struct address local;
+    socket_local(client->stream.fd, &local);
+    struct socket_row row = {
+        .type = "C",
+        .user = client->user != NULL ? client->user : "(nouser)",
+        .database = client->part != NULL ? client->part->pool->database->name : "(nodb)",
+        .state = client_state(client),
+        .replication = client->replication,
+        .address = &client->address,
+        .local = &local,
+        .connected_us = client->connected_us,
+        .requested_us = client->requested_us,
+        .wait_us = client->waiter.since_us != 0 ? now_us - client->waiter.since_us : 0,
+        .ptr = client,
+        .link = client->server,
+        .application_name = application_name(worker, client->params),
+        .prepared = client->names.count,
+        .id = client->id,
+        .buffers = client_buffers(client)};
+    write_row(cells, &row, view);
+}
+
+static void write_clients(struct worker *worker, enum view view, struct buf *cells)
 {
     int64_t now_us = clock_now_us();
     const struct client *client;
     TAILQ_FOREACH (client, &worker->clients, entry) {
-        struct address local;
-        if (client->state < CLIENT_WELCOME)
-            continue; /* not logged in: nothing is known of it yet */
-        socket_local(client->stream.fd, &local);
-        struct socket_row row = {
-            .type = "C",
-            .user = client->user != NULL ? client->user : "(nouser)",
-            .database = client->part != NULL ? client->part->pool->database->name : "(nodb)",
-            .state = client_state(client),
-            .replication = client->replication,
-            .address = &client->address,
-            .local = &local,
-            .connected_us = client->connected_us,
-            .requested_us = client->requested_us,
-            .wait_us = client->waiter.since_us != 0 ? now_us - client->waiter.since_us : 0,
-            .ptr = client,
-            .link = client->server,
-            .application_name = application_name(worker, client->params),
-            .prepared = client->names.count,
-            .id = client->id};
-        write_row(cells, &row);
+        /* Of one that is not logged in little is known: only its socket. */
+        if (view != VIEW_PLAIN || client->state >= CLIENT_WELCOME)
+            write_client(worker, client, view, now_us, cells);
     }
 }
 
+/* ---- servers ---- */
+
+/* PgBouncer's words: "used" is one that is tested before it is lent again. */
 static const char *server_state(const struct server *server)
 {
     switch (server->state) {
     case SERVER_IDLE:
-        return "idle";
+        return server->unchecked ? "used" : "idle";
     case SERVER_CONNECTING:
     case SERVER_LOGIN:
         return "new";
     case SERVER_CANCELED:
         return "being_canceled";
     case SERVER_CLEANING:
-        return "tested";
+        return server->starting ? "new" : "tested";
     default:
         return server->cancels > 0 ? "active_cancel" : "active";
     }
 }
 
-static void write_server(struct worker *worker, const struct server *server, struct buf *cells)
+static struct buffers server_buffers(const struct server *server)
+{
+    const struct client *client = server->client;
+    return (struct buffers){.received = server->stash.len,
+                            .remain = server->remain,
+                            .to_send = client != NULL && !client->drop ? client->remain : 0,
+                            .pending = stream_pending(&server->stream),
+                            .fd = server->stream.fd};
+}
+
+static void write_server(struct worker *worker, const struct server *server, enum view view,
+                         struct buf *cells)
 {
     const struct pool *pool = server->part->pool;
     struct socket_row row = {.type = "S",
@@ -143,20 +228,71 @@ static void write_server(struct worker *worker, const struct server *server, str
                              .remote_pid = load_u32(server->key),
                              .application_name = application_name(worker, server->params),
                              .prepared = server->prepared.count,
-                             .id = server->id};
-    write_row(cells, &row);
+                             .id = server->id,
+                             .buffers = server_buffers(server)};
+    write_row(cells, &row, view);
 }
 
-static void ask_servers(struct worker *worker, struct buf *cells, const void *context)
+static void write_servers(struct worker *worker, enum view view, struct buf *cells)
 {
     const struct part *part;
     const struct server *server;
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         TAILQ_FOREACH (server, &part->idle, entry)
-            write_server(worker, server, cells);
+            write_server(worker, server, view, cells);
         TAILQ_FOREACH (server, &part->others, entry)
-            write_server(worker, server, cells);
+            write_server(worker, server, view, cells);
     }
+}
+
+/* ---- the console's own ---- */
+
+static void write_consoles(struct request *request, enum view view)
+{
+    const struct session *session;
+    TAILQ_FOREACH (session, &request->control->sessions, entry) {
+        struct address local;
+        socket_local(session->stream.fd, &local);
+        struct socket_row row = {
+            .type = "C",
+            .user = session->user,
+            .database = "pgbouncer",
+            .state = "active",
+            .address = &session->address,
+            .local = &local,
+            .connected_us = session->connected_us,
+            .requested_us = session->requested_us,
+            .ptr = session,
+            .id = session->id,
+            .buffers = {.received = session->input.len,
+                        .pending = session->output.len + stream_pending(&session->stream),
+                        .fd = session->stream.fd}};
+        write_row(&request->table.cells, &row, view);
+    }
+}
+
+/* ---- the commands ---- */
+
+static void ask_clients(struct worker *worker, struct buf *cells, const void *context)
+{
+    write_clients(worker, VIEW_PLAIN, cells);
+}
+
+static void ask_servers(struct worker *worker, struct buf *cells, const void *context)
+{
+    write_servers(worker, VIEW_PLAIN, cells);
+}
+
+static void ask_sockets(struct worker *worker, struct buf *cells, const void *context)
+{
+    write_clients(worker, VIEW_BUFFERS, cells);
+    write_servers(worker, VIEW_BUFFERS, cells);
+}
+
+static void ask_active_sockets(struct worker *worker, struct buf *cells, const void *context)
+{
+    write_clients(worker, VIEW_ACTIVE, cells);
+    write_servers(worker, VIEW_ACTIVE, cells);
 }
 
 static void end_rows(void *context, struct buf *answers, size_t n_answers)
@@ -167,33 +303,30 @@ static void end_rows(void *context, struct buf *answers, size_t n_answers)
     request_done(request, "SHOW");
 }
 
-static void write_consoles(struct request *request)
+static void ask(struct request *request, survey_ask *question)
 {
-    const struct session *session;
-    TAILQ_FOREACH (session, &request->control->sessions, entry) {
-        struct address local;
-        socket_local(session->stream.fd, &local);
-        struct socket_row row = {.type = "C",
-                                 .user = session->user,
-                                 .database = "pgbouncer",
-                                 .state = "active",
-                                 .address = &session->address,
-                                 .local = &local,
-                                 .connected_us = session->connected_us,
-                                 .requested_us = session->requested_us,
-                                 .ptr = session,
-                                 .id = session->id};
-        write_row(&request->table.cells, &row);
-    }
+    survey_start(request->control->proxy, request->control->loop, question, end_rows, request);
 }
 
 void show_clients(struct request *request)
 {
-    write_consoles(request);
-    survey_start(request->control->proxy, request->control->loop, ask_clients, end_rows, request);
+    write_consoles(request, VIEW_PLAIN);
+    ask(request, ask_clients);
 }
 
 void show_servers(struct request *request)
 {
-    survey_start(request->control->proxy, request->control->loop, ask_servers, end_rows, request);
+    ask(request, ask_servers);
+}
+
+void show_sockets(struct request *request)
+{
+    write_consoles(request, VIEW_BUFFERS);
+    ask(request, ask_sockets);
+}
+
+void show_active_sockets(struct request *request)
+{
+    write_consoles(request, VIEW_ACTIVE);
+    ask(request, ask_active_sockets);
 }

@@ -1,5 +1,7 @@
 #include "admin/survey.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "session/worker.h"
@@ -39,6 +41,17 @@ static void done(struct worker_task *task)
         buf_done(&survey->answers[i]);
     mem_free(survey->answers);
     mem_free(survey);
+}
+
+int survey_sum(const struct buf *answers, size_t n_answers)
+{
+    int total = 0;
+    for (size_t i = 0; i < n_answers; i++) {
+        int count;
+        memcpy(&count, answers[i].data, sizeof count);
+        total += count;
+    }
+    return total;
 }
 
 void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, survey_end *end,

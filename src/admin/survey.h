@@ -20,6 +20,9 @@ struct worker;
 typedef void survey_ask(struct worker *worker, struct buf *answer, const void *context);
 typedef void survey_end(void *context, struct buf *answers, size_t n_answers);
 
+/* Of answers that are an int each. */
+int survey_sum(const struct buf *answers, size_t n_answers);
+
 void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, survey_end *end,
                   void *context);
 

@@ -61,6 +61,50 @@ void cell_pointer(struct buf *cells, const void *pointer)
 
 /* ---- taking out ---- */
 
+const char *cell_next(const struct buf *cells, size_t *at)
+{
+    assert(*at < cells->len);
+    if (cells->data[(*at)++] == CELL_NULL)
+        return NULL;
+    const char *text = cells->data + *at;
+    *at += strlen(text) + 1;
+    return text;
+}
+
+struct row {
+    const char *begin;
+    size_t len;
+};
+
+/* A cell is a byte for NULL or not and a C string: in this order so are the rows. */
+static int by_bytes(const void *a, const void *b)
+{
+    const struct row *left = a, *right = b;
+    int order = memcmp(left->begin, right->begin, left->len < right->len ? left->len : right->len);
+    return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
+}
+
+void cells_sort(struct buf *cells, size_t n_columns)
+{
+    struct buf sorted = BUF_NONE, rows = BUF_NONE;
+    for (size_t at = 0; at < cells->len;) {
+        struct row row = {.begin = cells->data + at};
+        for (size_t i = 0; i < n_columns; i++)
+            cell_next(cells, &at);
+        row.len = (size_t)(cells->data + at - row.begin);
+        buf_append(&rows, &row, sizeof row);
+    }
+    struct row *list = (struct row *)rows.data;
+    size_t n = rows.len / sizeof *list;
+    if (n > 0)
+        qsort(list, n, sizeof *list, by_bytes);
+    for (size_t i = 0; i < n; i++)
+        buf_append(&sorted, list[i].begin, list[i].len);
+    buf_done(&rows);
+    buf_done(cells);
+    *cells = sorted;
+}
+
 static bool is_binary(struct table_formats formats, size_t column)
 {
     if (formats.n == 0)
@@ -124,8 +168,10 @@ static void append_binary(struct buf *out, enum cell_type type, const char *text
         message_row_value(out, text);
         break;
     case CELL_INT4:
+        value = strtoll(text, NULL, 10);
         buf_append_u32(out, 4);
-        buf_append_u32(out, (uint32_t)strtoll(text, NULL, 10));
+        /* The types are PgBouncer's; what does not fit is at least not something else. */
+        buf_append_u32(out, (uint32_t)(value > INT32_MAX ? INT32_MAX : value));
         break;
     case CELL_INT8:
         value = strtoll(text, NULL, 10);
@@ -142,14 +188,8 @@ static void append_binary(struct buf *out, enum cell_type type, const char *text
 static void send_cell(struct table *table, struct buf *out, struct table_formats formats,
                       size_t column)
 {
-    assert(table->at < table->cells.len);
-    if (table->cells.data[table->at++] == CELL_NULL) {
-        message_row_value(out, NULL);
-        return;
-    }
-    const char *text = table->cells.data + table->at;
-    table->at += strlen(text) + 1;
-    if (is_binary(formats, column))
+    const char *text = cell_next(&table->cells, &table->at);
+    if (text != NULL && is_binary(formats, column))
         append_binary(out, table->columns[column].type, text);
     else
         message_row_value(out, text);

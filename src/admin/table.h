@@ -45,6 +45,12 @@ void cell_unsigned(struct buf *cells, uint64_t value);
 void cell_time(struct buf *cells, int64_t monotonic_us);   /* a moment, as people read it */
 void cell_pointer(struct buf *cells, const void *pointer); /* NULL: empty */
 
+/* The cell at *at, which is moved behind it; borrowed from cells; NULL is SQL's NULL. */
+const char *cell_next(const struct buf *cells, size_t *at);
+
+/* Puts the rows in the order of their texts, by the first column, then the second, and so on. */
+void cells_sort(struct buf *cells, size_t n_columns);
+
 void table_describe(const struct table *table, struct buf *out, struct table_formats formats);
 
 /* Appends the rows that are left, `max` at most (0: all of them).  Returns how many. */

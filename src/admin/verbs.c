@@ -10,6 +10,10 @@
     {                                                                                              \
         n, CELL_INT4                                                                               \
     }
+#define Q(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_INT8                                                                               \
+    }
 #define N(n)                                                                                       \
     {                                                                                              \
         n, CELL_NUMERIC                                                                            \
@@ -22,6 +26,20 @@
         T("application_name"), I("prepared_statements"), I("id")
 
 static const struct table_column socket_columns[] = {SOCKET_COLUMNS};
+
+static const struct table_column buffer_columns[] = {
+    SOCKET_COLUMNS, I("recv_pos"),    I("pkt_pos"),   I("pkt_remain"),
+    I("send_pos"),  I("send_remain"), I("pkt_avail"), I("send_avail"),
+};
+
+static const struct table_column waiter_columns[] = {
+    T("database"),         T("user"),      I("id"), I("wait"), I("wait_us"), T("addr"), I("port"),
+    T("application_name"), T("waits_for"),
+};
+
+static const struct table_column latency_columns[] = {
+    T("database"), T("kind"), Q("count"), Q("p50"), Q("p90"), Q("p99"), Q("p99.9"), Q("max"),
+};
 
 static const struct table_column pool_columns[] = {
     T("database"),
@@ -138,74 +156,115 @@ static const struct table_column averages_columns[] = {
     N("avg_client_login_count"),
 };
 
+static const struct table_column help_columns[] = {T("command"), T("users"), T("description")};
 static const struct table_column name_value_columns[] = {T("name"), N("value")};
 static const struct table_column config_columns[] = {T("key"), T("value"), T("default"),
                                                      T("changeable")};
 static const struct table_column version_columns[] = {T("version")};
 static const struct table_column state_columns[] = {T("key"), T("value")};
 
+static const struct table_column memory_columns[] = {T("name"), I("size"), I("used"), I("free"),
+                                                     I("memtotal")};
+static const struct table_column host_columns[] = {T("hostname"), Q("ttl"), T("addrs")};
+static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I("count")};
+
 #undef T
 #undef I
+#undef Q
 #undef N
 
 #define ROWS(columns) columns, sizeof(columns) / sizeof(columns)[0]
 #define NO_ROWS       NULL, 0
-#define SHOW(what, run, columns)                                                                   \
+#define SHOW(what, run, columns, help)                                                             \
     {                                                                                              \
-        "SHOW", what, RIGHT_LOOK, ARGUMENT_NONE, run, ROWS(columns), "SHOW"                        \
+        "SHOW", what, RIGHT_LOOK, ARGUMENT_NONE, run, ROWS(columns), "SHOW", "", help              \
     }
-#define NOT_YET_SHOW(what)                                                                         \
+#define NOT_YET_SHOW(what, right, help)                                                            \
     {                                                                                              \
-        "SHOW", what, RIGHT_LOOK, ARGUMENT_NONE, act_not_yet, NO_ROWS, "SHOW"                      \
+        "SHOW", what, right, ARGUMENT_NONE, act_not_yet, NO_ROWS, "SHOW", "",                      \
+            help ": not in this version"                                                           \
     }
-#define ACT(name, argument, run)                                                                   \
+#define ACT(name, argument, usage, run, help)                                                      \
     {                                                                                              \
-        name, NULL, RIGHT_CHANGE, argument, run, NO_ROWS, name                                     \
+        name, NULL, RIGHT_CHANGE, argument, run, NO_ROWS, name, usage, help                        \
     }
 #define FREE(name, run)                                                                            \
     {                                                                                              \
-        name, NULL, RIGHT_LOOK, ARGUMENT_REST, run, NO_ROWS, name                                  \
+        name, NULL, RIGHT_LOOK, ARGUMENT_REST, run, NO_ROWS, name, "",                             \
+            "for drivers that make a transaction of what they send: nothing is undone"             \
     }
 
 const struct verb command_verbs[] = {
-    SHOW("CLIENTS", show_clients, socket_columns),
-    SHOW("SERVERS", show_servers, socket_columns),
-    SHOW("POOLS", show_pools, pool_columns),
-    SHOW("DATABASES", show_databases, database_columns),
-    SHOW("USERS", show_users, user_columns),
-    SHOW("LISTS", show_lists, list_columns),
-    SHOW("STATS", show_stats, stats_columns),
-    SHOW("STATS_TOTALS", show_stats_totals, totals_columns),
-    SHOW("STATS_AVERAGES", show_stats_averages, averages_columns),
-    SHOW("TOTALS", show_totals, name_value_columns),
-    SHOW("CONFIG", show_config, config_columns),
-    SHOW("VERSION", show_version, version_columns),
-    SHOW("STATE", show_state, state_columns),
-    {"SHOW", "HELP", RIGHT_LOOK, ARGUMENT_NONE, show_help, NO_ROWS, "SHOW"},
-    NOT_YET_SHOW("SOCKETS"),
-    NOT_YET_SHOW("ACTIVE_SOCKETS"),
-    SHOW("PEERS", show_peers, peer_columns),
-    SHOW("PEER_POOLS", show_peer_pools, peer_pool_columns),
-    NOT_YET_SHOW("MEM"),
-    NOT_YET_SHOW("DNS_HOSTS"),
-    NOT_YET_SHOW("DNS_ZONES"),
-    {"SHOW", "FDS", RIGHT_CHANGE, ARGUMENT_NONE, act_not_yet, NO_ROWS, "SHOW"},
-    {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW"},
-    {"SET", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_REST, act_set_variable, NO_ROWS, "SET"},
-    {"SET", NULL, RIGHT_CHANGE, ARGUMENT_MUST, act_set, NO_ROWS, "SET"},
-    ACT("RELOAD", ARGUMENT_NONE, act_reload),
-    ACT("PAUSE", ARGUMENT_MAY, act_pause),
-    ACT("RESUME", ARGUMENT_MAY, act_resume),
-    ACT("DISABLE", ARGUMENT_MUST, act_disable),
-    ACT("ENABLE", ARGUMENT_MUST, act_enable),
-    ACT("SHUTDOWN", ARGUMENT_MAY, act_shutdown),
-    ACT("RECONNECT", ARGUMENT_MAY, act_reconnect),
-    ACT("WAIT_CLOSE", ARGUMENT_MAY, act_wait_close),
-    ACT("KILL", ARGUMENT_MAY, act_kill),
-    ACT("KILL_CLIENT", ARGUMENT_MUST, act_kill_client),
-    ACT("SUSPEND", ARGUMENT_NONE, act_not_yet),
+    SHOW("HELP", show_help, help_columns,
+         "this list; every SHOW takes columns and conditions: "
+         "SHOW CLIENTS (user, state) WHERE database = 'x' AND state = 'idle'"),
+    SHOW("CLIENTS", show_clients, socket_columns, "clients, what they do, and their servers"),
+    SHOW("SERVERS", show_servers, socket_columns, "servers, what they do, and their clients"),
+    SHOW("SOCKETS", show_sockets, buffer_columns,
+         "clients and servers, those that log in too, with what their buffers hold"),
+    SHOW("ACTIVE_SOCKETS", show_active_sockets, buffer_columns,
+         "of SHOW SOCKETS, those that are not idle"),
+    SHOW("POOLS", show_pools, pool_columns,
+         "pools: how many clients and servers do what, and how long the oldest client waits"),
+    SHOW("WAITERS", show_waiters, waiter_columns,
+         "clients that wait for a server, those that wait longest first, and what they wait for"),
+    SHOW("DATABASES", show_databases, database_columns,
+         "databases: where they are, their limits, and whether they are paused or disabled"),
+    SHOW("USERS", show_users, user_columns, "users: their limits and how much of them is used"),
+    SHOW("LISTS", show_lists, list_columns, "how many there are of databases, pools, clients, ..."),
+    SHOW("STATS", show_stats, stats_columns,
+         "counters of each database since the start, and averages of the last stats_period"),
+    SHOW("STATS_TOTALS", show_stats_totals, totals_columns,
+         "of SHOW STATS, the counters since the start"),
+    SHOW("STATS_AVERAGES", show_stats_averages, averages_columns, "of SHOW STATS, the averages"),
+    SHOW("TOTALS", show_totals, name_value_columns, "SHOW STATS, added up over all databases"),
+    SHOW("LATENCY", show_latency, latency_columns,
+         "how many microseconds it takes to get a server, to run a query and a transaction"),
+    SHOW("CONFIG", show_config, config_columns,
+         "settings: value, default, and whether RELOAD and SET can change them"),
+    SHOW("VERSION", show_version, version_columns, "the version"),
+    SHOW("STATE", show_state, state_columns, "whether everything is active, paused or suspended"),
+    SHOW("PEERS", show_peers, peer_columns,
+         "other processes that cancel requests are passed on to"),
+    SHOW("PEER_POOLS", show_peer_pools, peer_pool_columns, "cancel requests on their way to peers"),
+    SHOW("MEM", show_mem, memory_columns,
+         "how many objects of each kind there are, and the bytes that they take"),
+    SHOW("DNS_HOSTS", show_dns_hosts, host_columns,
+         "host names that were looked up, and for how many seconds the answer counts"),
+    SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),
+    NOT_YET_SHOW("FDS", RIGHT_CHANGE, "file descriptors, to hand them to another process"),
+    {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW", "variable",
+     "a session variable that drivers ask for: client_encoding, datestyle, timezone, ..."},
+    {"SET", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_REST, act_set_variable, NO_ROWS, "SET",
+     "variable = value", "has no effect: for drivers that set session variables"},
+    {"SET", NULL, RIGHT_CHANGE, ARGUMENT_MUST, act_set, NO_ROWS, "SET", "setting = value",
+     "changes a setting until the next RELOAD"},
+    ACT("RELOAD", ARGUMENT_NONE, "", act_reload, "reads the settings again, all or nothing"),
+    ACT("PAUSE", ARGUMENT_MAY, "[database]", act_pause,
+        "lets transactions end and closes the servers; answers when none is left"),
+    ACT("DRAIN", ARGUMENT_MAY, "[database]", act_drain,
+        "as PAUSE, but sessions too give their servers up between transactions, and it answers at "
+        "once; WAIT_CLOSE waits for the last"),
+    ACT("RESUME", ARGUMENT_MAY, "[database]", act_resume, "ends PAUSE, DRAIN, KILL and SUSPEND"),
+    ACT("DISABLE", ARGUMENT_MUST, "database", act_disable, "lets no new client in"),
+    ACT("ENABLE", ARGUMENT_MUST, "database", act_enable, "ends DISABLE"),
+    ACT("RECONNECT", ARGUMENT_MAY, "[database]", act_reconnect,
+        "replaces every server once its transaction is over"),
+    ACT("WAIT_CLOSE", ARGUMENT_MAY, "[database]", act_wait_close,
+        "answers when all servers that RECONNECT, RELOAD or DRAIN closes are closed"),
+    ACT("KILL", ARGUMENT_MAY, "[database]", act_kill,
+        "pauses, and closes clients and servers at once; ends with RESUME"),
+    ACT("KILL_CLIENT", ARGUMENT_MUST, "id", act_kill_client,
+        "closes one client, by its id in SHOW CLIENTS"),
+    ACT("KILL_SERVER", ARGUMENT_MUST, "id", act_kill_server,
+        "closes one server, by its id in SHOW SERVERS, and the client that has it"),
+    ACT("SUSPEND", ARGUMENT_NONE, "", act_suspend,
+        "stops all traffic between two messages, and lets nobody in; ends with RESUME, or when its "
+        "admin leaves"),
+    ACT("SHUTDOWN", ARGUMENT_MAY, "[WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]", act_shutdown,
+        "ends howdah: at once, or when no server is in use, or when no client is left"),
     FREE("BEGIN", act_begin),
     FREE("COMMIT", act_end),
     FREE("ROLLBACK", act_end),
-    {NULL, NULL, RIGHT_LOOK, ARGUMENT_NONE, NULL, NO_ROWS, NULL},
+    {.name = NULL},
 };

@@ -317,6 +317,11 @@ const char *conf_find_secret(const struct settings *settings, const char *user)
     return userlist_find(settings->users, user);
 }
 
+const char *conf_next_listed_user(const struct settings *settings, const char *after)
+{
+    return userlist_next(settings->users, after);
+}
+
 const struct conf_database *conf_next_database(const struct settings *settings,
                                                const struct conf_database *after)
 {

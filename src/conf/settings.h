@@ -83,6 +83,9 @@ const struct conf_peer *conf_find_peer(const struct settings *settings, int id);
  * there is no such user, and for all with auth_type any, which does not read auth_file. */
 const char *conf_find_secret(const struct settings *settings, const char *user);
 
+/* The names in auth_file, in its order; after NULL comes the first, after the last NULL. */
+const char *conf_next_listed_user(const struct settings *settings, const char *after);
+
 /* In the order of the file, "*" left out; after NULL comes the first, after the last NULL. */
 const struct conf_database *conf_next_database(const struct settings *settings,
                                                const struct conf_database *after);

@@ -70,6 +70,13 @@ const char *userlist_find(const struct userlist *list, const char *name)
     return user != NULL ? user->text + user->secret_at : NULL;
 }
 
+const char *userlist_next(const struct userlist *list, const char *after)
+{
+    const struct listed_user *user = after != NULL ? find(list, after) : NULL;
+    const struct listed_user *next = user != NULL ? user->hh.next : list->users;
+    return next != NULL ? next->text : NULL;
+}
+
 size_t userlist_count(const struct userlist *list)
 {
     return HASH_COUNT(list->users);

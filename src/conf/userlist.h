@@ -39,6 +39,8 @@ struct userlist *userlist_parse(const char *name, const char *text, size_t len,
                                 struct conf_report *report);
 
 const char *userlist_find(const struct userlist *list, const char *user); /* NULL when unknown */
+/* In the order of the file; after NULL comes the first, after the last NULL. */
+const char *userlist_next(const struct userlist *list, const char *after);
 size_t userlist_count(const struct userlist *list);
 
 #endif

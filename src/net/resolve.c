@@ -27,6 +27,7 @@ struct resolver {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct mail *first, **last; /* requests, oldest first */
+    size_t n_pending, n_queries;
     struct map cache;
     int64_t found_us, missing_us;
     bool stopping;
@@ -175,6 +176,7 @@ static struct resolve_request *next_request(struct resolver *resolver)
     resolver->first = mail->next;
     if (resolver->first == NULL)
         resolver->last = &resolver->first;
+    resolver->n_pending--;
     return (struct resolve_request *)mail;
 }
 
@@ -186,11 +188,13 @@ static void *work(void *arg)
     while ((request = next_request(resolver)) != NULL) {
         struct cached *cached = recall(resolver, request->host);
         if (cached == NULL) {
+            resolver->n_queries++;
             pthread_mutex_unlock(&resolver->mutex);
             cached = mem_new(sizeof *cached);
             snprintf(cached->host, sizeof cached->host, "%s", request->host);
             look_up(request->host, cached);
             pthread_mutex_lock(&resolver->mutex);
+            resolver->n_queries--;
             keep(resolver, cached);
         }
         answer(request, cached);
@@ -242,6 +246,31 @@ void resolver_ask(struct resolver *resolver, struct resolve_request *request)
     pthread_mutex_lock(&resolver->mutex);
     *resolver->last = &request->mail;
     resolver->last = &request->mail.next;
+    resolver->n_pending++;
     pthread_cond_signal(&resolver->wake);
     pthread_mutex_unlock(&resolver->mutex);
+}
+
+void resolver_for_each(struct resolver *resolver, resolver_visit *visit, void *arg)
+{
+    int64_t now_us = clock_now_us();
+    const struct cached *cached;
+    uint32_t at = 0;
+    pthread_mutex_lock(&resolver->mutex);
+    while ((cached = (const struct cached *)map_next(&resolver->cache, &at)) != NULL) {
+        int64_t left_us = cached->until_us > now_us ? cached->until_us - now_us : 0;
+        visit(arg, cached->host, left_us, cached->addresses, cached->n_addresses);
+    }
+    pthread_mutex_unlock(&resolver->mutex);
+}
+
+struct resolver_counts resolver_count(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->mutex);
+    struct resolver_counts counts = {.names = resolver->cache.count,
+                                     .queries = resolver->n_queries,
+                                     .pending = resolver->n_pending,
+                                     .size = sizeof(struct cached)};
+    pthread_mutex_unlock(&resolver->mutex);
+    return counts;
 }

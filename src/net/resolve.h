@@ -6,7 +6,7 @@
  * cached for a bounded time.  Numeric addresses and socket directories are answered at once.
  *
  * Ownership:  a request belongs to the resolver until its mail is delivered to `loop`
- * Threading:  resolver_ask() from any thread
+ * Threading:  any thread, once it has been made
  */
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
@@ -40,6 +40,21 @@ struct resolver *resolver_new(void);
 void resolver_free(struct resolver *resolver); /* waits for look-ups under way */
 void resolver_set_ttl(struct resolver *resolver, int64_t found_us, int64_t missing_us);
 void resolver_ask(struct resolver *resolver, struct resolve_request *request);
+
+/* For who looks at it. */
+struct resolver_counts {
+    size_t names;   /* whose answer is kept */
+    size_t queries; /* look-ups under way */
+    size_t pending; /* requests that wait for a thread */
+    size_t size;    /* bytes of a name that is kept */
+};
+struct resolver_counts resolver_count(struct resolver *resolver);
+
+/* Calls visit for each name whose answer is kept, found or not; left_us: how long it still counts, 0
+ * if it will be asked for again.  visit must not call the resolver. */
+typedef void resolver_visit(void *arg, const char *host, int64_t left_us,
+                            const struct address *addresses, size_t n_addresses);
+void resolver_for_each(struct resolver *resolver, resolver_visit *visit, void *arg);
 
 /* A numeric address, or a unix socket: an absolute directory or "@name" with its port.  False:
  * a name that must be resolved. */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,4 +124,18 @@ void socket_local(int fd, struct address *address)
     address->len = sizeof address->socket;
     if (getsockname(fd, (struct sockaddr *)&address->socket, &address->len) < 0)
         address->socket.ss_family = AF_UNIX;
+}
+
+int socket_unread(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+bool socket_peer_is_us(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && len == sizeof peer &&
+           peer.uid == geteuid();
 }

@@ -24,5 +24,7 @@ int socket_error(int fd);
 /* Keepalive, no delay, buffers: for accepted and connected TCP sockets. */
 void socket_tune(int fd, const struct settings *settings);
 void socket_local(int fd, struct address *address);
+bool socket_peer_is_us(int fd); /* a unix socket, whose peer runs as our own user */
+int socket_unread(int fd);      /* bytes that the kernel holds for us; 0 if that cannot be told */
 
 #endif

@@ -81,10 +81,23 @@ void stream_close(struct stream *stream)
     buf_done(&stream->out);
 }
 
-ssize_t stream_read(struct stream *stream, void *into, size_t size)
+/* How much of it may be read. */
+static size_t within_limit(const struct stream *stream, size_t size)
 {
+    return stream->limited && stream->most < size ? stream->most : size;
+}
+
+ssize_t stream_read(struct stream *stream, void *into, size_t wanted)
+{
+    size_t size = within_limit(stream, wanted);
+    if (size == 0) {
+        stream->readable = false;
+        return 0;
+    }
     ssize_t got = recv(stream->fd, into, size, 0);
     if (got > 0) {
+        if (stream->limited)
+            stream->most -= (size_t)got;
         /* A short read has emptied the kernel's buffer: the next bytes make a new edge.  But an
          * end of input that was there already makes none. */
         if ((size_t)got < size && !stream->peer_closed)
@@ -168,6 +181,36 @@ bool stream_look(struct stream *stream)
     stream->peer_closed = true;
     stream->readable = true;
     return true;
+}
+
+void stream_hold(struct stream *stream)
+{
+    stream_detach(stream);
+    stream->readable = false;
+    stream->limited = false;
+}
+
+/* To attach a socket makes an event of what is there already. */
+static void attach_again(struct stream *stream, struct loop *loop)
+{
+    if (stream->attached)
+        stream_yield(stream);
+    else if (stream->fd >= 0)
+        stream_attach(stream, loop);
+}
+
+void stream_limit(struct stream *stream, struct loop *loop, size_t most)
+{
+    stream->limited = true;
+    stream->most = most;
+    if (most > 0 || !stream->attached)
+        attach_again(stream, loop);
+}
+
+void stream_release(struct stream *stream, struct loop *loop)
+{
+    stream->limited = false;
+    attach_again(stream, loop);
 }
 
 void stream_yield(struct stream *stream)

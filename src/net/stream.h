@@ -39,6 +39,8 @@ struct stream {
     bool peer_closed; /* the peer will send no more; what it has sent may still be unread */
     bool broken;      /* output failed: nobody reads it any more */
     bool heard;       /* there was an event; for whoever looks for silent ones to clear */
+    bool limited;     /* no more than `most` bytes are read */
+    size_t most;
 };
 
 /* Takes over a non-blocking socket.  connecting: its connect() is under way. */
@@ -66,6 +68,12 @@ void stream_keep(struct buf *stash, const char *data, size_t len, size_t used);
  * end by the event library, and the short read that follows hides it: whoever waits for a silent
  * peer looks from time to time.  True: `peer_closed` and `readable` are set.  One system call. */
 bool stream_look(struct stream *stream);
+
+/* No input, and no event, until it is released. */
+void stream_hold(struct stream *stream);
+/* As much input as this, and then no more until it is released, held or limited again; output goes on. */
+void stream_limit(struct stream *stream, struct loop *loop, size_t most);
+void stream_release(struct stream *stream, struct loop *loop);
 
 /* Asks for another `readable` after the other connections had their turn. */
 void stream_yield(struct stream *stream);

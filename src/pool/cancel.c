@@ -131,6 +131,20 @@ bool cancel_send(struct server *server, struct loop *back, struct mail *then)
     return true;
 }
 
+struct cancel_counts cancel_count(const struct part *part)
+{
+    struct cancel_counts counts = {0};
+    const struct cancel *cancel;
+    TAILQ_FOREACH (cancel, &part->worker->cancels, entry) {
+        if (cancel->server->part != part)
+            continue;
+        counts.connections++;
+        counts.sent += cancel->then != NULL && !cancel->stream.connecting;
+        counts.not_sent += cancel->then != NULL && cancel->stream.connecting;
+    }
+    return counts;
+}
+
 void cancel_end_all(struct pool_worker *worker)
 {
     while (!TAILQ_EMPTY(&worker->cancels))

@@ -16,12 +16,20 @@
 struct server;
 
 struct loop;
+struct part;
 struct pool_worker;
 struct mail;
 
 /* Sends it if the server still works for the same client when the connection is there.  False:
  * nothing was begun, and nobody will be told. */
 bool cancel_send(struct server *server, struct loop *back, struct mail *then);
+
+/* Of one part: connections under way, and those of them that a client has asked for, whose request has
+ * been sent or not yet. */
+struct cancel_counts {
+    int connections, sent, not_sent;
+};
+struct cancel_counts cancel_count(const struct part *part);
 
 /* At the end of the worker: nobody waits for them any more. */
 void cancel_end_all(struct pool_worker *worker);

@@ -48,7 +48,8 @@ static void close_moved(struct part *part, const struct resolve_request *answer)
         server->closing_asked |= has_moved(server, answer);
     for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
-        if (has_moved(server, answer))
+        server->closing_asked |= has_moved(server, answer);
+        if (server->closing_asked && !part->worker->suspended)
             server_close(server, "obsolete connection");
     }
 }

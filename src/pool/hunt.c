@@ -19,8 +19,8 @@ enum {
 
 static bool may_open(const struct part *part)
 {
-    return part->db != NULL && !part->worker->stopping && !part_paused(part) &&
-           !atomic_load_explicit(&part->pool->retired, memory_order_relaxed);
+    return part->db != NULL && !part->worker->stopping && !part->worker->suspended &&
+           !part_paused(part) && !atomic_load_explicit(&part->pool->retired, memory_order_relaxed);
 }
 
 /* ---- limits ---- */
@@ -187,7 +187,8 @@ static void take_room_answer(struct part *part, unsigned from)
 /* Whoever closes one here lets all know who hunger: the answer only says that it has been tried. */
 static void take_room_request(struct part *part, unsigned from)
 {
-    evict_sharer(part, NULL);
+    if (!part->worker->suspended)
+        evict_sharer(part, NULL);
     part_post(part, from, take_room_answer);
 }
 

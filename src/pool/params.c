@@ -158,6 +158,21 @@ static struct params *intern(struct params_table *table, const char *const *valu
     return set;
 }
 
+struct params_usage params_table_usage(struct params_table *table)
+{
+    struct params_usage usage = {.size = sizeof(struct params) + table->n * sizeof(char *)};
+    const struct params *set;
+    uint32_t at = 0;
+    pthread_mutex_lock(&table->mutex);
+    while ((set = (const struct params *)map_next(&table->sets, &at)) != NULL) {
+        usage.n++;
+        for (size_t i = 0; i < set->n; i++)
+            usage.bytes += set->values[i] != NULL ? strlen(set->values[i]) + 1 : 0;
+    }
+    pthread_mutex_unlock(&table->mutex);
+    return usage;
+}
+
 struct params *params_empty(struct params_table *table)
 {
     const char *values[PARAMS_MAX] = {NULL};

@@ -30,6 +30,12 @@ size_t params_count(const struct params_table *table);
 const char *params_name(const struct params_table *table, size_t i);
 int params_index(const struct params_table *table, const char *name); /* -1: not followed */
 
+/* How many sets there are, what each takes, and their values on top; it walks them all. */
+struct params_usage {
+    size_t n, size, bytes;
+};
+struct params_usage params_table_usage(struct params_table *table);
+
 /* The set without values; a counted reference, as from params_ref(). */
 struct params *params_empty(struct params_table *table);
 /* Replaces the counted reference *params by one to the set with this value. */

@@ -54,7 +54,8 @@ static int longest_elsewhere(const struct part *part, int64_t *since_us)
     struct pool *pool = part->pool;
     int found = -1;
     *since_us = 0;
-    if (part_alone(part) || atomic_load(&pool->waiting_workers) <= (part->published ? 1 : 0))
+    if (part_alone(part) || part->worker->suspended ||
+        atomic_load(&pool->waiting_workers) <= (part->published ? 1 : 0))
         return -1;
     for (unsigned i = 0; i < pool->pools->n_workers; i++) {
         int64_t oldest = i != part->worker->index ? atomic_load(&pool->slots[i].oldest_us) : 0;
@@ -249,7 +250,9 @@ static void grant(struct part *part, struct waiter *waiter, struct server *serve
     }
     part_enlist(part, server, SERVER_LEASED);
     part_leave(part, waiter);
-    part->stats.wait_us += (uint64_t)(clock_now_us() - since_us);
+    uint64_t waited_us = (uint64_t)(clock_now_us() - since_us);
+    part->stats.wait_us += waited_us;
+    histogram_add(&part_latency(part)->wait, waited_us);
     part->worker->events->granted(part->worker, waiter, server);
 }
 
@@ -277,7 +280,7 @@ static void give_idle_away(struct part *part, unsigned to)
 {
     struct pool *pool = part->pool;
     struct server *server = TAILQ_LAST(&part->idle, server_list);
-    if (server == NULL || atomic_load(&pool->slots[to].oldest_us) == 0)
+    if (server == NULL || part->worker->suspended || atomic_load(&pool->slots[to].oldest_us) == 0)
         return;
     unlink_server(part, server);
     server_hand_over(server, pool->parts[to]);
@@ -310,10 +313,15 @@ unsigned part_epoch(const struct part *part)
            atomic_load_explicit(&part->pool->pools->epoch, memory_order_relaxed);
 }
 
-bool part_is_stale(const struct part *part, const struct server *server)
+bool part_is_outdated(const struct part *part, const struct server *server)
 {
     return server->closing_asked || server->target != part->target ||
            server->epoch != part_epoch(part);
+}
+
+bool part_is_stale(const struct part *part, const struct server *server)
+{
+    return part_is_outdated(part, server) || part_is_draining(part);
 }
 
 /* Why this part keeps no free servers at all now; NULL: it does. */
@@ -346,7 +354,7 @@ static const char *reason_to_close(const struct part *part, const struct server 
         return "replication client was closed";
     if (server->target != part->target)
         return "connect string changed";
-    if (part_is_stale(part, server))
+    if (part_is_outdated(part, server))
         return "close_needed";
     if (is_over(&pool->size, &pool->limit, atomic_load(&pool->reserve)) ||
         is_over(&pool->database->quota.n_servers, &pool->database->quota.limit, 0) ||
@@ -510,6 +518,12 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     return part;
 }
 
+struct latency *part_new_latency(struct part *part)
+{
+    part->latency = mem_new(sizeof *part->latency);
+    return part->latency;
+}
+
 static void close_idle(struct part *part, const char *reason)
 {
     struct server *server;
@@ -567,6 +581,7 @@ void pool_worker_free_parts(struct pool_worker *worker)
     while ((part = TAILQ_FIRST(&worker->parts)) != NULL) {
         TAILQ_REMOVE(&worker->parts, part, entry);
         part->pool->parts[worker->index] = NULL;
+        mem_free(part->latency);
         mem_free(part);
     }
     mem_free(worker->retired);
@@ -597,6 +612,7 @@ void pool_worker_drop(struct pool_worker *worker, struct pool *pool)
     deadline_clear(worker->loop, &part->again);
     TAILQ_REMOVE(&worker->parts, part, entry);
     pool->parts[worker->index] = NULL;
+    mem_free(part->latency);
     mem_free(part);
 }
 
@@ -613,7 +629,7 @@ static void close_stale(struct part *part)
     struct server *server, *next;
     for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
-        if (part_is_stale(part, server))
+        if (part_is_outdated(part, server))
             server_close(server, "close_needed");
     }
 }
@@ -624,7 +640,7 @@ static void tell_outdated(struct part *part)
     struct server *server, *next;
     for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
         next = TAILQ_NEXT(server, entry);
-        if (server->state == SERVER_LEASED && part_is_stale(part, server))
+        if (server->state == SERVER_LEASED && part_is_outdated(part, server))
             part->worker->events->outdated(server);
     }
 }

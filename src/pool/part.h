@@ -31,8 +31,9 @@ static inline bool part_alone(const struct part *part)
 
 static inline bool part_paused(const struct part *part)
 {
-    return atomic_load_explicit(&part->pool->database->paused, memory_order_relaxed) ||
-           atomic_load_explicit(&part->pool->pools->paused, memory_order_relaxed);
+    const struct pool *pool = part->pool;
+    return atomic_load_explicit(&pool->database->paused, memory_order_relaxed) != PAUSE_NONE ||
+           atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
 }
 
 /* The waiter has left the list that it was in. */

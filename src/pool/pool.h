@@ -22,6 +22,7 @@
 #include "auth/scram.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "conf/settings.h"
 #include "pool/server.h"
 #include "net/loop.h"
@@ -33,6 +34,13 @@ struct canon;
 struct pools;
 struct server;
 struct welcome;
+
+/* No client gets a server of what is paused, and servers are closed when they become free. */
+enum pause {
+    PAUSE_NONE,
+    PAUSE_WAIT,  /* until their clients have done with them */
+    PAUSE_DRAIN, /* a session gives its server up once it is out of a transaction */
+};
 
 /* Servers that several pools share a limit of. */
 struct quota {
@@ -49,7 +57,7 @@ struct database {
     char *name;             /* owned */
     atomic_int n_clients;   /* logged in */
     struct quota quota;     /* max_db_connections */
-    atomic_bool paused;
+    atomic_int paused;      /* enum pause */
     atomic_bool disabled;
     atomic_bool used;      /* somebody has logged in to it */
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
@@ -129,6 +137,11 @@ struct part_stats {
 
 void part_stats_add(struct part_stats *to, const struct part_stats *more);
 
+/* How long what took, in microseconds.  Who gets a server at once has not waited, and is not in `wait`. */
+struct latency {
+    struct histogram wait, query, xact;
+};
+
 struct pool_worker;
 
 struct part {
@@ -158,6 +171,7 @@ struct part {
     uint64_t asked_room;   /* the same: to close one of another pool */
     struct deadline again; /* when to hunt again: after a failure, or for the reserve */
     struct part_stats stats;
+    struct latency *latency; /* owned; NULL: nothing was measured yet */
 };
 
 /* What the layer above does when something happens here; all on the worker's thread. */
@@ -189,7 +203,8 @@ struct pool_worker {
     struct deadline upkeep; /* closes servers that have been idle, or in being, for too long */
     struct retired_stats *retired; /* owned array */
     size_t n_retired;
-    bool stopping; /* no new servers; those that become free are closed */
+    bool stopping;  /* no new servers; those that become free are closed */
+    bool suspended; /* nothing is read, opened, handed over or closed for its age */
 };
 
 struct resolver;
@@ -208,7 +223,7 @@ struct pools {
     struct scram_cache *scram_cache;
     struct statement_table *statements;
     struct params_table *params;
-    atomic_bool paused;       /* all databases */
+    atomic_int paused;        /* all databases: enum pause */
     atomic_uint epoch;        /* counts RECONNECTs of all databases */
     _Atomic uint64_t last_id; /* of clients and servers, together */
 };
@@ -225,6 +240,10 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
 struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
                          bool forced_user);
 void pool_leave(struct pool *pool);
+/* All roles there are now, which live as long as pools; the caller frees the array. */
+size_t pools_count_roles(struct pools *pools);
+struct role **pools_list_roles(struct pools *pools, size_t *n);
+struct role *pools_find_role(struct pools *pools, const char *name); /* NULL: there is none */
 /* For who looks at them all.  The lists grow at their end; pools are retired by whoever calls
  * pools_retire(), so only that thread may hold on to one. */
 struct pool *pools_first(struct pools *pools);
@@ -257,7 +276,25 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool);
 /* The database's entry in these settings: its own, or the one for auto-databases, or NULL. */
 const struct conf_database *conf_database_for(const struct settings *settings, const char *name);
 
-/* Has RECONNECT, or a change of the settings, asked for the end of this server? */
+struct latency *part_new_latency(struct part *part);
+
+/* Large, and made for the parts that need it: most pools are never asked for anything. */
+static inline struct latency *part_latency(struct part *part)
+{
+    return part->latency != NULL ? part->latency : part_new_latency(part);
+}
+
+/* Are servers taken from sessions that could go on with another one? */
+static inline bool part_is_draining(const struct part *part)
+{
+    const struct pool *pool = part->pool;
+    return atomic_load_explicit(&pool->database->paused, memory_order_relaxed) == PAUSE_DRAIN ||
+           atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) == PAUSE_DRAIN;
+}
+
+/* Has RECONNECT, or a change of the settings or of an address, asked for the end of this server? */
+bool part_is_outdated(const struct part *part, const struct server *server);
+/* The same, or DRAIN, which also asks for it: it is closed when it is free. */
 bool part_is_stale(const struct part *part, const struct server *server);
 unsigned part_epoch(const struct part *part);
 

@@ -270,6 +270,35 @@ struct database *database_next(struct pools *pools, struct database *database)
     return next;
 }
 
+struct role *pools_find_role(struct pools *pools, const char *name)
+{
+    uint64_t hash = hash_bytes(name, strlen(name));
+    pthread_mutex_lock(&pools->mutex);
+    struct role *role = (struct role *)map_find(&pools->role_by_name, hash, same_role, name);
+    pthread_mutex_unlock(&pools->mutex);
+    return role;
+}
+
+struct role **pools_list_roles(struct pools *pools, size_t *n)
+{
+    struct map_entry *role;
+    uint32_t at = 0;
+    pthread_mutex_lock(&pools->mutex);
+    struct role **list = mem_new_array(pools->role_by_name.count, sizeof(struct role *));
+    for (*n = 0; (role = map_next(&pools->role_by_name, &at)) != NULL; ++*n)
+        list[*n] = (struct role *)role;
+    pthread_mutex_unlock(&pools->mutex);
+    return list;
+}
+
+size_t pools_count_roles(struct pools *pools)
+{
+    pthread_mutex_lock(&pools->mutex);
+    size_t n = pools->role_by_name.count;
+    pthread_mutex_unlock(&pools->mutex);
+    return n;
+}
+
 void pool_keep_keys(struct pool *pool, const struct scram_keys *keys)
 {
     pthread_mutex_lock(&pool->mutex);

@@ -10,6 +10,7 @@ struct statement_table {
     pthread_mutex_t mutex;
     struct map map;
     uint64_t last_id;
+    size_t bytes; /* of all bodies */
 };
 
 struct body {
@@ -32,6 +33,14 @@ void statement_table_free(struct statement_table *table)
     map_done(&table->map);
     pthread_mutex_destroy(&table->mutex);
     mem_free(table);
+}
+
+struct statement_usage statement_table_usage(struct statement_table *table)
+{
+    pthread_mutex_lock(&table->mutex);
+    struct statement_usage usage = {.n = table->map.count, .bytes = table->bytes};
+    pthread_mutex_unlock(&table->mutex);
+    return usage;
 }
 
 static bool same_body(const struct map_entry *entry, const void *key)
@@ -65,6 +74,7 @@ struct statement *statement_intern(struct statement_table *table, const char *bo
         statement = make(table, &key);
         statement->entry.hash = hash;
         map_add(&table->map, &statement->entry);
+        table->bytes += len;
     }
     statement->refs++;
     pthread_mutex_unlock(&table->mutex);
@@ -85,8 +95,10 @@ void statement_unref(struct statement_table *table, struct statement *statement)
         return;
     pthread_mutex_lock(&table->mutex);
     bool last = --statement->refs == 0;
-    if (last)
+    if (last) {
         map_remove(&table->map, &statement->entry);
+        table->bytes -= statement->len;
+    }
     pthread_mutex_unlock(&table->mutex);
     if (last)
         mem_free(statement);

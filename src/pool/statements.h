@@ -37,6 +37,12 @@ struct statement {
 struct statement_table *statement_table_new(void);
 void statement_table_free(struct statement_table *table);
 
+/* How many there are, and what their texts take. */
+struct statement_usage {
+    size_t n, bytes;
+};
+struct statement_usage statement_table_usage(struct statement_table *table);
+
 /* A counted reference. */
 struct statement *statement_intern(struct statement_table *table, const char *body, size_t len,
                                    uint64_t environment);

@@ -56,7 +56,9 @@ void part_upkeep(struct deadline *deadline, struct loop *loop)
     struct pool_worker *worker = CONTAINER_OF(deadline, struct pool_worker, upkeep);
     int64_t now_us = clock_now_us();
     struct part *part;
-    TAILQ_FOREACH (part, &worker->parts, entry)
-        upkeep_part(part, now_us);
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        if (!worker->suspended)
+            upkeep_part(part, now_us);
+    }
     deadline_set(loop, deadline, DEADLINE_SERVER, now_us + UPKEEP_EVERY_US);
 }

@@ -14,17 +14,7 @@
 #include "session/peers.h"
 #include "session/worker.h"
 
-enum { KEY_LEN = PEER_KEY_LEN };
-
-/* On its round through the workers, and back. */
-struct request {
-    struct mail mail; /* first: the loops find us by it */
-    struct proxy *proxy;
-    unsigned origin, at; /* indices of workers */
-    uint64_t client_id;  /* who asked */
-    const char *reason;  /* static text for the log: what came of it */
-    uint8_t key[KEY_LEN];
-};
+enum { KEY_LEN = CANCEL_KEY_LEN };
 
 static const struct settings *settings_of(const struct worker *worker)
 {
@@ -41,17 +31,36 @@ static uint64_t hash_of(const uint8_t *key)
     return hash_bytes(given, KEY_LEN) | 1;
 }
 
-static bool same_key(const struct map_entry *entry, const void *key)
+static bool equal(const uint8_t *key, const uint8_t *other, int peer_id)
 {
-    const struct client *client = CONTAINER_OF(entry, struct client, by_key);
     uint8_t ours[KEY_LEN], given[KEY_LEN];
-    memcpy(ours, client->key, KEY_LEN);
-    memcpy(given, key, KEY_LEN);
-    if (settings_of(client->worker)->peer_id > 0) { /* it may have come through other peers */
+    memcpy(ours, key, KEY_LEN);
+    memcpy(given, other, KEY_LEN);
+    if (peer_id > 0) { /* it may have come through other peers */
         peer_key_restore(ours);
         peer_key_restore(given);
     }
     return CRYPTO_memcmp(ours, given, KEY_LEN) == 0;
+}
+
+static bool same_key(const struct map_entry *entry, const void *key)
+{
+    const struct client *client = CONTAINER_OF(entry, struct client, by_key);
+    return equal(client->key, key, settings_of(client->worker)->peer_id);
+}
+
+void cancel_draw_key(uint8_t key[KEY_LEN], int peer_id)
+{
+    if (RAND_bytes(key, KEY_LEN) != 1)
+        abort();
+    key[0] &= 0x7f; /* the process id, positive as drivers expect */
+    if (peer_id > 0)
+        peer_key_sign(key, peer_id);
+}
+
+bool cancel_is_key(const struct cancel_request *request, const uint8_t key[KEY_LEN], int peer_id)
+{
+    return equal(key, request->key, peer_id);
 }
 
 void cancel_new_key(struct client *client, uint32_t pid)
@@ -61,28 +70,24 @@ void cancel_new_key(struct client *client, uint32_t pid)
     if (client->by_key.hash != 0)
         map_remove(by_key, &client->by_key);
     do {
-        if (RAND_bytes(client->key, KEY_LEN) != 1)
-            abort();
-        client->key[0] &= 0x7f; /* the process id, positive as drivers expect */
-        if (peer_id > 0)
-            peer_key_sign(client->key, peer_id);
-        else if (pid != 0)
+        cancel_draw_key(client->key, peer_id);
+        if (peer_id == 0 && pid != 0)
             store_u32((char *)client->key, pid);
         client->by_key.hash = hash_of(client->key);
     } while (map_find(by_key, client->by_key.hash, same_key, client->key) != NULL);
     map_add(by_key, &client->by_key);
 }
 
-static void send_on(struct request *request);
+static void send_on(struct cancel_request *request);
 
-static struct loop *loop_of_origin(const struct request *request)
+static struct loop *loop_of_origin(const struct cancel_request *request)
 {
     return request->proxy->workers[request->origin]->loop;
 }
 
 static void deliver_back(struct mail *mail, struct loop *loop)
 {
-    struct request *request = (struct request *)mail;
+    struct cancel_request *request = (struct cancel_request *)mail;
     struct client *client;
     /* It has come lately, so it is near the end. */
     struct client_list *clients = &request->proxy->workers[request->origin]->clients;
@@ -96,7 +101,7 @@ static void deliver_back(struct mail *mail, struct loop *loop)
     mem_free(request);
 }
 
-static void finish(struct request *request)
+void cancel_finish(struct cancel_request *request)
 {
     request->mail.deliver = deliver_back;
     loop_post(loop_of_origin(request), &request->mail);
@@ -110,12 +115,14 @@ static void cancel_waiting(struct client *client)
     refuse_statement(client, &err);
 }
 
-/* No client of this process has the key.  Not even that is told. */
-static void pass_to_peer(struct request *request, struct worker *worker)
+/* No client of a worker has the key: it is of the console, of a peer, or of nobody.  Not even that is
+ * told. */
+static void pass_on(struct cancel_request *request, struct worker *worker)
 {
+    struct proxy *proxy = request->proxy;
     int own_id = settings_of(worker)->peer_id;
     if (own_id == 0 || peer_key_id(request->key) == own_id) {
-        finish(request);
+        proxy->cancel_console(proxy->console_context, request);
         return;
     }
     request->mail.deliver = deliver_back;
@@ -125,12 +132,12 @@ static void pass_to_peer(struct request *request, struct worker *worker)
     if (why_not == NULL)
         return; /* it may be gone already */
     request->reason = why_not;
-    finish(request);
+    cancel_finish(request);
 }
 
 static void deliver(struct mail *mail, struct loop *loop)
 {
-    struct request *request = (struct request *)mail;
+    struct cancel_request *request = (struct cancel_request *)mail;
     struct worker *worker = request->proxy->workers[request->at];
     struct map_entry *entry =
         map_find(&worker->by_key, hash_of(request->key), same_key, request->key);
@@ -138,7 +145,7 @@ static void deliver(struct mail *mail, struct loop *loop)
         if (++request->at < request->proxy->n_workers)
             send_on(request);
         else
-            pass_to_peer(request, worker);
+            pass_on(request, worker);
         return;
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
@@ -152,10 +159,10 @@ static void deliver(struct mail *mail, struct loop *loop)
         cancel_waiting(client);
     else
         request->reason = "cancel request for idle client";
-    finish(request);
+    cancel_finish(request);
 }
 
-static void send_on(struct request *request)
+static void send_on(struct cancel_request *request)
 {
     request->mail.deliver = deliver;
     loop_post(request->proxy->workers[request->at]->loop, &request->mail);
@@ -169,7 +176,7 @@ void cancel_request(struct client *client, struct slice key)
         client_close(client, "bad cancel key");
         return;
     }
-    struct request *request = mem_new(sizeof *request);
+    struct cancel_request *request = mem_new(sizeof *request);
     request->proxy = client->worker->proxy;
     request->origin = client->worker->pool.index;
     request->client_id = client->id;

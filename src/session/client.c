@@ -195,8 +195,13 @@ static void notify_waiting(struct client *client)
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)
 {
+    enum { AFTER_SUSPEND_US = 1000000 };
     struct client *client = CONTAINER_OF(deadline, struct client, deadline);
     struct err err = ERR_NONE;
+    if (client->worker->pool.suspended) { /* what it waits for may be there already, unread */
+        deadline_set(loop, deadline, deadline->class, clock_now_us() + AFTER_SUSPEND_US);
+        return;
+    }
     switch ((enum client_state)client->state) {
     case CLIENT_WELCOME:
         if (!waits_in_session_mode(client) || !expire_waiting(client, &err))
@@ -314,6 +319,13 @@ void client_fail(struct client *client, const struct err *err)
         client_log(client, LOG_WARNING, "pooler error: %s", err->message);
     startup_log_failure(client);
     client_close(client, err->message);
+}
+
+void client_fail_with_server(struct client *client, const struct err *err)
+{
+    if (client->server != NULL)
+        client->server->stream.broken = true; /* whoever abandons it closes it */
+    client_fail(client, err);
 }
 
 bool client_end_after_goodbye(struct client *client)
@@ -490,7 +502,7 @@ bool client_end_if_outdated(struct client *client)
     struct err err;
     if (!client_in_session_mode(client) || server->txn != TXN_IDLE || server->replies.open ||
         !replies_settled(&server->replies) || client->remain > 0 || server->remain > 0 ||
-        !part_is_stale(client->part, server))
+        !part_is_outdated(client->part, server)) /* DRAIN ends no session */
         return false;
     err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database configuration changed");
     client_fail(client, &err);

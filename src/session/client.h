@@ -103,6 +103,8 @@ static inline bool client_in_session_mode(const struct client *client)
 /* Says err as FATAL, and closes.  reason goes to the log, unless it is NULL. */
 void client_fail(struct client *client, const struct err *err);
 void client_close(struct client *client, const char *reason);
+/* As client_fail(), and the server that it has, if any, is closed with it. */
+void client_fail_with_server(struct client *client, const struct err *err);
 /* Takes the client out of everything; its socket has been closed or given away. */
 void client_detach(struct client *client);
 
@@ -145,6 +147,8 @@ extern const struct pool_events client_pool_events;
 void forward_read(struct client *client);
 /* relay.c: reads from the server and passes on to its client. */
 void relay_read(struct server *server);
+/* Ends the lease if nothing is under way, and the database is being drained. */
+void relay_review(struct client *client);
 /* What the reply queue tells us; the context is the client. */
 extern const struct replies_events client_replies;
 

@@ -33,6 +33,7 @@ void console_take_seat(struct client *client, bool admin)
     client->stash = (struct buf)BUF_NONE;
     seat->user = mem_strdup(client->user);
     seat->admin = admin;
+    cancel_draw_key(seat->key, client->worker->pool.settings->peer_id);
     seat->id = client->id;
     seat->connected_us = client->connected_us;
     client->state = CLIENT_CLOSED;

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "session/cancel.h"
 
 struct client;
 
@@ -26,6 +27,7 @@ struct console_seat {
     struct buf input; /* owned: what the client has sent already */
     char *user;       /* owned */
     bool admin;       /* may run every command; else only look */
+    uint8_t key[CANCEL_KEY_LEN];
     uint64_t id;
     int64_t connected_us;
 };

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/reader.h"
 #include "pool/canon.h"
+#include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "pool/welcome.h"
@@ -75,12 +76,24 @@ static void send_parameters(struct client *client, const struct welcome *welcome
     }
 }
 
+/* Has it begun with something that nobody could give to another server, as the server does not report
+ * it? */
+static bool began_with_more(const struct opening *opening, const struct welcome *welcome)
+{
+    for (size_t i = 0; opening != NULL && i < opening->n; i++) {
+        if (welcome_value(welcome, opening->params[i].name) == NULL)
+            return true;
+    }
+    return false;
+}
+
 /* The client has its server already in session mode; else it gets one for each transaction. */
 static void finish(struct client *client, const struct welcome *welcome)
 {
     const char *notice = settings_of(client)->login_notify_message;
     struct server *server = client->server;
     struct buf out = BUF_NONE;
+    client->keeps_server |= began_with_more(client->login->opening, welcome);
     cancel_new_key(client, server != NULL ? load_u32(server->key) : 0);
     message_auth_ok(&out);
     send_parameters(client, welcome, &out);
@@ -106,6 +119,7 @@ static void finish(struct client *client, const struct welcome *welcome)
     if (server->stream.readable)
         stream_yield(&server->stream);
     forward_read(client);
+    relay_review(client); /* a drain may have begun meanwhile */
 }
 
 /* Welcomes the client if all that it must be told is known. */

@@ -311,6 +311,12 @@ bool listen_open(struct worker *worker, struct err *err)
     return true;
 }
 
+void listen_hold(struct worker *worker, bool hold)
+{
+    deadline_clear(worker->loop, &worker->accept_again);
+    set_accepting(worker, !hold);
+}
+
 void listen_close(struct worker *worker, bool unix_too)
 {
     size_t kept = 0;

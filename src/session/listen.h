@@ -17,5 +17,6 @@ struct worker;
 
 bool listen_open(struct worker *worker, struct err *err);
 void listen_close(struct worker *worker, bool unix_too);
+void listen_hold(struct worker *worker, bool hold); /* who comes meanwhile waits in the kernel */
 
 #endif

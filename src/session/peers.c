@@ -42,6 +42,8 @@ struct peer_request {
     struct mail mail; /* for the end */
 };
 
+const size_t peers_request_size = sizeof(struct peer_request);
+
 static const struct stream_events events;
 static void place(struct peer_pool *pool);
 

@@ -14,6 +14,7 @@
 #ifndef SESSION_PEERS_H
 #define SESSION_PEERS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -47,6 +48,9 @@ struct peer_pool {
     bool placing; /* somebody works through `waiting` */
 };
 TAILQ_HEAD(peer_pool_list, peer_pool);
+
+/* For who looks at them: bytes of a request. */
+extern const size_t peers_request_size;
 
 /* Sends the key, which is not of ours, to the peer whose it is.  When that has been done, or could
  * not be, `then` is posted to `back`.  Otherwise nothing was begun, and the result says why. */

@@ -128,12 +128,18 @@ static void count_time(struct client *client, char txn, bool more)
 {
     int64_t now_us = clock_now_us();
     struct part_stats *stats = &client->part->stats;
-    if (client->query_us != 0)
-        stats->query_us += (uint64_t)(now_us - client->query_us);
+    struct latency *latency = part_latency(client->part);
+    if (client->query_us != 0) {
+        uint64_t query_us = (uint64_t)(now_us - client->query_us);
+        stats->query_us += query_us;
+        histogram_add(&latency->query, query_us);
+    }
     client->query_us = more ? now_us : 0;
     if (txn == TXN_IDLE && client->xact_us != 0) {
+        uint64_t xact_us = (uint64_t)(now_us - client->xact_us);
         stats->xacts++;
-        stats->xact_us += (uint64_t)(now_us - client->xact_us);
+        stats->xact_us += xact_us;
+        histogram_add(&latency->xact, xact_us);
         client->xact_us = more ? now_us : 0;
     }
 }
@@ -168,10 +174,17 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
     return STEP_NO_LOGIN;
 }
 
+/* A session keeps its server, unless the database is being drained and another one would do. */
+static bool lease_ends_with_transaction(const struct client *client)
+{
+    return !client_in_session_mode(client) ||
+           (part_is_draining(client->part) && !client->keeps_server);
+}
+
 /* Is the client's transaction over, and everything answered? */
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
-    return !client_in_session_mode(client) && server->txn == TXN_IDLE &&
+    return lease_ends_with_transaction(client) && server->txn == TXN_IDLE &&
            replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
            server->remain == 0;
 }
@@ -360,6 +373,15 @@ static bool turn(struct server *server, struct client *client)
         return !worker->pool.settings->server_fast_close || !client_end_if_outdated(client);
     }
     return false;
+}
+
+void relay_review(struct client *client)
+{
+    const struct server *server = client->server;
+    if (client->state == CLIENT_ACTIVE && part_is_draining(client->part) &&
+        server->stash.len == 0 && stream_pending(&server->stream) == 0 &&
+        lease_is_over(server, client))
+        client_give_back(client);
 }
 
 void relay_read(struct server *server)

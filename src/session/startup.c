@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/reader.h"
 #include "conf/value.h"
+#include "net/socket.h"
 #include "pool/opening.h"
 #include "pool/params.h"
 #include "pool/server.h"
@@ -100,12 +101,16 @@ static bool enter_database(struct client *client, struct err *err)
     if (atomic_load(&database->disabled))
         return err_set(err, SQLSTATE_OBJECT_NOT_IN_STATE, "database \"%s\" is disabled", name);
     struct role *role = pools_role(pools, client->user);
-    if (!count_take(&role->n_clients, conf_max_user_client_connections(
-                                          settings, conf_find_user(settings, client->user))))
+    bool admin = conf_list_has(settings->admin_users, client->user, strlen(client->user));
+    int user_limit =
+        admin ? 0
+              : conf_max_user_client_connections(settings, conf_find_user(settings, client->user));
+    int db_limit = admin ? 0 : conf_max_db_client_connections(settings, db);
+    if (!count_take(&role->n_clients, user_limit))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_user_client_connections)");
     client->role = role;
-    if (!count_take(&database->n_clients, conf_max_db_client_connections(settings, db)))
+    if (!count_take(&database->n_clients, db_limit))
         return err_set(err, SQLSTATE_TOO_MANY_CONNECTIONS,
                        "client connections exceeded (max_db_client_connections)");
     struct pool *pool =
@@ -198,12 +203,23 @@ static enum client_auth_method method_of(const struct settings *settings)
     }
 }
 
+/* Who runs howdah may command it, as the user "pgbouncer" of its unix socket. */
+static bool is_own_admin(const struct client *client)
+{
+    return console_is_name(client->login->database) && console_is_name(client->user) &&
+           address_is_unix(&client->address) && socket_peer_is_us(client->stream.fd);
+}
+
 static void begin_auth(struct client *client)
 {
     const struct settings *settings = settings_of(client);
     struct client_login *login = client->login;
     struct buf out = BUF_NONE;
     struct err err;
+    if (is_own_admin(client)) {
+        console_take_seat(client, true);
+        return;
+    }
     if (settings->auth_type == AUTH_ANY) {
         step(client, AUTH_OK, &out, &err);
         return;
@@ -257,6 +273,8 @@ static bool keep_option(const char *name, const char *value, void *arg, struct e
 static bool keep_parameters(struct client *client, const struct startup *startup, struct err *err)
 {
     const char *ignored = settings_of(client)->ignore_startup_parameters;
+    if (console_is_name(client->login->database))
+        return true; /* it has no session that they could be for: drivers may send what they do */
     bool with_options = startup->options != NULL && !conf_list_has_nocase(ignored, "options", 7);
     if (with_options && client->login->session_mode) {
         begin_with(client, "options", startup->options);

@@ -9,6 +9,7 @@
 #include "pool/server.h"
 #include "session/client.h"
 #include "session/listen.h"
+#include "session/suspend.h"
 
 /* Does anybody's query or transaction have a time limit? */
 static bool any_query_timeouts(const struct settings *settings)
@@ -109,6 +110,15 @@ static void post(struct worker *worker, void (*deliver)(struct mail *, struct lo
     loop_post(worker->loop, &mail->mail);
 }
 
+static void review_leases(struct worker *worker)
+{
+    struct client *client, *next;
+    for (client = TAILQ_FIRST(&worker->clients); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        relay_review(client);
+    }
+}
+
 /* Clients of databases that are no more, and those that will get no server any more. */
 static void dismiss_clients(struct worker *worker)
 {
@@ -148,12 +158,24 @@ static void deliver_review(struct mail *mail, struct loop *loop)
     if (atomic_load(&worker->proxy->shutdown) == SHUTDOWN_WAIT_FOR_SERVERS)
         worker->pool.stopping = true;
     pool_worker_review(&worker->pool);
+    review_leases(worker);
     dismiss_clients(worker);
 }
 
 void worker_post_review(struct worker *worker)
 {
     post(worker, deliver_review, NULL, false);
+}
+
+static void deliver_resume(struct mail *mail, struct loop *loop)
+{
+    suspend_end(((struct worker_mail *)mail)->worker);
+    mem_free(mail);
+}
+
+void worker_post_resume(struct worker *worker)
+{
+    post(worker, deliver_resume, NULL, false);
 }
 
 static void deliver_close_listeners(struct mail *mail, struct loop *loop)

@@ -18,6 +18,7 @@
 #include "pool/pool.h"
 #include "session/peers.h"
 
+struct cancel_request;
 struct client;
 struct console_seat;
 struct listener;
@@ -39,6 +40,8 @@ struct proxy {
     atomic_int shutdown;  /* enum shutdown_mode */
     /* Takes over a client that wants the admin console; called on a worker's thread. */
     void (*seat_console)(void *context, struct console_seat *seat);
+    /* A cancel request with the key of no client; cancel_finish() ends it. */
+    void (*cancel_console)(void *context, struct cancel_request *request);
     void *console_context;
 };
 
@@ -75,6 +78,7 @@ void worker_watch(struct worker *worker);
 /* Mail from the control thread. */
 void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
 void worker_post_review(struct worker *worker); /* a pause, its end, or a shutdown was set */
+void worker_post_resume(struct worker *worker); /* ends a suspension: see session/suspend.h */
 void worker_post_close_listeners(struct worker *worker, bool unix_too);
 
 /* Calls on the worker's thread; `done` is then called on `back`, with the same task. */

@@ -56,6 +56,20 @@ my $alone = Howdah->new(node => $node, settings => {pool_mode => 'transaction'})
 cmp_ok(scalar(keys %seen), '>', 20, 'without peer_id keys are random where the peers have theirs');
 $alone->stop;
 
+# A console's statement, through another process
+
+my $admin = at($h[0])->login(user => 'admin', database => 'pgbouncer');
+my $busy = login(at($h[0]));
+is(peer_id($admin), 256, 'the key of a console tells whose it is');
+$busy->rows('begin');
+$admin->send(Wire::query('PAUSE'));
+$h[0]->poll_until(sub { (grep { $_->{key} eq 'paused' } @{$h[0]->show('state')})[0]{value} eq 'yes' }, 'it pauses');
+at($h[1])->raw(Wire::cancel($admin->key->[0], $admin->key->[1] ^ 4))->recv_all;
+ok(!$admin->readable, 'a key that is wrong in one bit cancels nothing there');
+at($_)->raw(Wire::cancel(@{$admin->key}))->recv_all for $h[1];
+is(code($admin->recv_until('Z')), '57014', 'a cancel request for a console reaches it');
+$_->close for $admin, $busy;
+
 # From each to each
 
 for my $home (@h) {

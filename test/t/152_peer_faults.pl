@@ -76,6 +76,8 @@ sysread($peer, my $packet, 100);
 is(unpack('H*', $packet), unpack('H*', pack('N2', 16, 80877102) . pack('C v a4 C', 1, 2, 'abcd', 0xaa)),
     'the peer gets the key with one hop less');
 is(pool($h, 2), 'cl_active_cancel_req=1 sv_active_cancel=1', '... as SHOW PEER_POOLS tells');
+my %memory = map { $_->{name} => $_ } @{$h->show('mem')};
+is_deeply([map { $memory{$_}{used} } qw(peer peer_request)], [1, 1], '... and SHOW MEM');
 ok(!$c->readable(1.5), '... and the client waits, longer than a login may take');
 $peer->close;
 is(scalar($c->recv_all), 0, '... until the peer has closed its connection');

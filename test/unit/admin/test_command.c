@@ -1,4 +1,5 @@
 #include "admin/command.h"
+#include "admin/selection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -171,6 +172,72 @@ static void session_variables_need_no_right(void **state)
     }
 }
 
+static void show_takes_columns_and_conditions(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n_columns, n_conditions;
+        const char *first, *value;
+    } good[] = {
+        {"SHOW POOLS (user)", 1, 0, "user", NULL},
+        {"SHOW POOLS(User,\"database\" , sv_idle);", 3, 0, "user", NULL},
+        {"SELECT pools (sv_idle, user)", 2, 0, "sv_idle", NULL},
+        {"show pools where user = 'it''s'", 17, 1, "database", "it's"},
+        {"SHOW POOLS WHERE user=App", 17, 1, "database", "app"},
+        {"SHOW POOLS WHERE user=\"App\"", 17, 1, "database", "App"},
+        {"SHOW POOLS (user) WHERE \"sv_idle\" = 007 AND user = ''", 1, 2, "user", "7"},
+        {"SHOW POOLS (user) /* all */ WHERE user = 'a;b' -- AND", 1, 1, "user", "a;b"},
+        {"SHOW timezone (timezone) WHERE timezone = 'GMT'", 1, 1, "timezone", "GMT"},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct command command = found(good[i].text);
+        size_t n;
+        const struct table_column *columns = command_columns(&command, &n);
+        assert_int_equal(n, good[i].n_columns);
+        assert_string_equal(columns[0].name, good[i].first);
+        assert_int_equal(command.selection->n_conditions, good[i].n_conditions);
+        if (good[i].value != NULL)
+            assert_string_equal(command.selection->conditions[0].value, good[i].value);
+        struct command copy = command_copy(&command);
+        command_done(&command);
+        assert_ptr_equal(command_columns(&copy, &n), columns);
+        command_done(&copy);
+    }
+}
+
+static void a_value_of_a_condition_may_be_longer_than_a_name(void **state)
+{
+    char value[200];
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    char *text = mem_printf("SHOW CONFIG WHERE value = '%s'", value);
+    struct command command = found(text);
+    assert_string_equal(command.selection->conditions[0].value, value);
+    command_done(&command);
+    mem_free(text);
+}
+
+static void what_a_selection_has_wrong_is_told(void **state)
+{
+    static const struct {
+        const char *text, *sqlstate;
+    } bad[] = {
+        {"SHOW POOLS (users)", SQLSTATE_UNDEFINED_COLUMN},
+        {"SHOW POOLS (user, \"USER\")", SQLSTATE_UNDEFINED_COLUMN},
+        {"SHOW POOLS WHERE name = 'a'", SQLSTATE_UNDEFINED_COLUMN},
+        {"SHOW timezone (datestyle)", SQLSTATE_UNDEFINED_COLUMN},
+        {"SHOW POOLS WHERE sv_idle = 'none'", SQLSTATE_INVALID_TEXT},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *at = bad[i].text;
+        struct command command;
+        struct err err;
+        assert_int_equal(command_next(&at, &command, &err), COMMAND_INVALID);
+        assert_string_equal(err.sqlstate, bad[i].sqlstate);
+        assert_null(command.selection);
+    }
+}
+
 static void what_is_no_command_is_invalid(void **state)
 {
     static const char *const bad[] = {
@@ -207,6 +274,28 @@ static void what_is_no_command_is_invalid(void **state)
         "SET TRANSACTION 'READ",
         "=",
         "SHOWPOOLS",
+        "SHOW (user)",
+        "SHOW WHERE user = 'a'",
+        "SHOW POOLS (",
+        "SHOW POOLS ()",
+        "SHOW POOLS (user",
+        "SHOW POOLS (user,)",
+        "SHOW POOLS (user database)",
+        "SHOW POOLS (user) (database)",
+        "SHOW POOLS user",
+        "SHOW POOLS (user) WHERE",
+        "SHOW POOLS WHERE user",
+        "SHOW POOLS WHERE user =",
+        "SHOW POOLS WHERE user = 'a",
+        "SHOW POOLS WHERE user = /*",
+        "SHOW POOLS WHERE user <> 'a'",
+        "SHOW POOLS WHERE user = 'a' AND",
+        "SHOW POOLS WHERE user = 'a' OR user = 'b'",
+        "SHOW POOLS WHERE user = 'a' database = 'b'",
+        "SHOW POOLS WHERE user = 'a' (user)",
+        "SHOW POOLS WHERE user = 'a' WHERE user = 'a'",
+        "PAUSE app WHERE user = 'a'",
+        "SET timezone (timezone) = 'a'",
         "BEGIN 'a",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -264,8 +353,8 @@ static void commands_are_read_one_after_the_other(void **state)
 /* Every command that is cut short is a command, nothing, or invalid; with all its memory given back. */
 static void a_command_may_be_cut_anywhere(void **state)
 {
-    static const char text[] =
-        "SET \"log\"\"file\" /* c */ = 'a''b' -- d\n; SHOW 'pools'; PAUSE \"a\"";
+    static const char text[] = "SHOW POOLS (user, \"user\") WHERE user = 'a' AND sv_idle = 0;SET "
+                               "\"log\"\"file\" /* c */ = 'a''b' -- d\n; SHOW 'pools'; PAUSE \"a\"";
     for (size_t len = 0; len < sizeof text; len++) {
         char *cut = mem_strndup(text, len); /* its end is the end of its memory */
         const char *at = cut;
@@ -301,6 +390,8 @@ static void who_may_only_look_changes_nothing(void **state)
         assert_int_equal(verb->right, looks ? RIGHT_LOOK : RIGHT_CHANGE);
         assert_non_null(verb->run);
         assert_non_null(verb->tag);
+        assert_non_null(verb->usage);
+        assert_non_null(verb->help);
     }
 }
 
@@ -312,6 +403,9 @@ int main(void)
         cmocka_unit_test(set_takes_a_key_and_a_value),
         cmocka_unit_test(a_value_may_be_long_but_not_without_limit),
         cmocka_unit_test(session_variables_need_no_right),
+        cmocka_unit_test(show_takes_columns_and_conditions),
+        cmocka_unit_test(a_value_of_a_condition_may_be_longer_than_a_name),
+        cmocka_unit_test(what_a_selection_has_wrong_is_told),
         cmocka_unit_test(what_is_no_command_is_invalid),
         cmocka_unit_test(a_name_has_63_bytes_at_most),
         cmocka_unit_test(a_text_without_a_command_is_the_end),

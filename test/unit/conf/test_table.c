@@ -242,8 +242,8 @@ static void settings_of_later_versions_take_their_default_only(void **state)
 
 static void settings_without_effect_come_with_a_warning(void **state)
 {
-    static const char *const names[] = {"pkt_buf",  "sbuf_loopcnt",    "resolv_conf",
-                                        "job_name", "suspend_timeout", "dns_zone_check_period"};
+    static const char *const names[] = {"pkt_buf", "sbuf_loopcnt", "resolv_conf", "job_name",
+                                        "dns_zone_check_period"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_non_null(conf_warning(conf_find_setting(names[i]), "1"));
     assert_null(conf_warning(conf_find_setting("listen_port"), "1"));

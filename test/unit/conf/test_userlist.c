@@ -178,6 +178,24 @@ static void many_users_load_fast(void **state)
     conf_report_done(&report);
 }
 
+static void names_come_one_after_the_other(void **state)
+{
+    struct conf_report report;
+    struct userlist *list = parse("\"b\" \"1\"\n\"a\" \"2\"\n\"c\" \"3\"\n", &report);
+    const char *name = userlist_next(list, NULL);
+    assert_string_equal(name, "b");
+    name = userlist_next(list, name);
+    assert_string_equal(name, "a");
+    name = userlist_next(list, name);
+    assert_string_equal(name, "c");
+    assert_null(userlist_next(list, name));
+    userlist_unref(list);
+    list = userlist_new();
+    assert_null(userlist_next(list, NULL));
+    userlist_unref(list);
+    conf_report_done(&report);
+}
+
 static void a_list_lives_until_its_last_reference(void **state)
 {
     struct conf_report report;
@@ -203,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_file_that_everybody_can_read_is_warned_of),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(many_users_load_fast),
+        cmocka_unit_test(names_come_one_after_the_other),
         cmocka_unit_test(a_list_lives_until_its_last_reference),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
