@@ -181,10 +181,10 @@ static bool evict_sharer(struct part *part, const struct waiter *waiter)
 static void take_room_answer(struct part *part, unsigned from)
 {
     part->asked_room &= ~(UINT64_C(1) << (from % 64));
-    part_hunt(part);
 }
 
-/* Whoever closes one here lets all know who hunger: the answer only says that it has been tried. */
+/* If one is closed here, all who hunger hear of that by itself; and what becomes idle here later gives way
+ * to them.  So the answer only says that it has been tried: to hunt then would ask again, for ever. */
 static void take_room_request(struct part *part, unsigned from)
 {
     if (!part->worker->suspended)

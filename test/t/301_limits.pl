@@ -7,6 +7,7 @@ use warnings;
 
 use Howdah;
 use IO::Select;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 use Wire;
@@ -51,6 +52,14 @@ sub servers { my ($h, %which) = @_; return scalar(rows_of($h, 'servers', %which)
 sub pool { my ($h, $column, %which) = @_; my $sum = 0; $sum += $_->{$column} for rows_of($h, 'pools', %which); return $sum; }
 sub waits { my ($h, $count) = @_; return $h->poll_until(sub { pool($h, 'cl_waiting') == $count }, "$count clients wait"); }
 sub backends { return $node->safe_psql('postgres', q(select count(*) from pg_stat_activity where datname = 'app')); }
+
+# Of all its threads.
+sub cpu_seconds
+{
+    my ($h) = @_;
+    my @fields = split(/ /, PostgreSQL::Test::Utils::slurp_file('/proc/' . $h->pid . '/stat') =~ s/^.*\) //sr);
+    return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
 
 # max_db_connections: over all users of a database; idle ones give way
 
@@ -106,6 +115,9 @@ for my $workers (1, 2) {
     $third->send(Wire::query('select 1'));
     waits($h, 1);
     is(servers($h, user => 'one'), 2, 'max_user_connections bounds the servers of a user');
+    my $before = cpu_seconds($h);
+    $h->poll_until(sub { pool($h, 'maxwait') >= 2 }, 'it waits for a while');
+    cmp_ok(cpu_seconds($h) - $before, '<', 1, '... and nobody is busy with its waiting');
     is(client($h, 'three')->value('select 1'), '1', '... of that user only');
     $held[1]->rows('commit');
     $third->recv_until('Z');
