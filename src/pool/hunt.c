@@ -115,6 +115,15 @@ int64_t part_hungry_since_us(struct part *part)
 
 enum room { ROOM, ROOM_ATTEMPTS, ROOM_POOL, ROOM_DATABASE, ROOM_ROLE /* which limit is reached */ };
 
+/* A place that was taken for a moment: who found the quota full meanwhile looks once more, and only once. */
+static void give_back(struct part *part, struct quota *quota)
+{
+    atomic_fetch_sub(&quota->n_servers, 1);
+    if (atomic_load(&quota->hungry_since_us) != 0 &&
+        atomic_exchange(&quota->hungry_since_us, 0) != 0)
+        post_to_all(part, take_food);
+}
+
 /* Counts one more server, if no limit is in the way.  After a failure one attempt at a time shows
  * whether the server is back. */
 static enum room take_room(struct part *part, int limit)
@@ -125,8 +134,7 @@ static enum room take_room(struct part *part, int limit)
     if (!count_take(&database->n_servers, atomic_load(&database->limit)))
         return ROOM_DATABASE;
     if (!count_take(&role->n_servers, atomic_load(&role->limit))) {
-        atomic_fetch_sub(&database->n_servers, 1);
-        feed(part);
+        give_back(part, database);
         return ROOM_ROLE;
     }
     bool sized = count_take(&pool->size, limit);
@@ -134,9 +142,8 @@ static enum room take_room(struct part *part, int limit)
         return ROOM;
     if (sized)
         atomic_fetch_sub(&pool->size, 1);
-    atomic_fetch_sub(&role->n_servers, 1);
-    atomic_fetch_sub(&database->n_servers, 1);
-    feed(part);
+    give_back(part, role);
+    give_back(part, database);
     return sized ? ROOM_ATTEMPTS : ROOM_POOL;
 }
 
