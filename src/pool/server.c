@@ -523,6 +523,17 @@ int server_take_parameter(struct server *server, const char *body, size_t len)
     return index;
 }
 
+/* Values that the server does not report are its defaults again. */
+static void forget_unreported(struct server *server)
+{
+    struct params_table *table = server->part->pool->pools->params;
+    for (size_t i = 0; i < params_count(table); i++) {
+        if (params_get(server->params, i) != NULL &&
+            welcome_value(server->welcome, params_name(table, i)) == NULL)
+            params_set(table, &server->params, i, NULL);
+    }
+}
+
 /* Does the next transaction belong to another client? */
 static bool is_shared(const struct server *server)
 {
@@ -538,8 +549,10 @@ static bool renames(const struct server *server)
 bool server_take_command(struct server *server, const char *body, size_t len)
 {
     struct slice tag = {body, len > 0 ? len - 1 : 0};
-    if (tag.len == 0 || (body[0] != 'D' && body[0] != 'P' && body[0] != 'L'))
+    if (tag.len == 0 || (body[0] != 'D' && body[0] != 'P' && body[0] != 'L' && body[0] != 'R'))
         return false; /* most are none of these */
+    if (slice_is(tag, "DISCARD ALL") || slice_is(tag, "RESET"))
+        forget_unreported(server);
     if (slice_is(tag, "LISTEN"))
         server->wanted_unlisten = is_shared(server);
     if (renames(server) && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
