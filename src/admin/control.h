@@ -29,8 +29,10 @@
 struct database;
 struct err;
 struct event;
+struct giver;
 struct request;
 struct settings;
+struct taker;
 
 enum { CONTROL_SIGNALS = 6 };
 
@@ -50,6 +52,8 @@ struct control {
     bool ended;    /* the loop runs no more */
     struct stats stats;
     struct supervisor supervisor;
+    struct giver *giver; /* owned: for a process that takes over from us */
+    struct taker *taker; /* owned: we take over from another, or have; NULL: we do not */
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 
@@ -57,13 +61,17 @@ struct control {
 struct control *control_new(struct proxy *proxy, struct settings *settings);
 void control_free(struct control *control); /* accepts NULL */
 
-int control_run(struct control *control); /* until the shutdown is complete; the exit status */
+/* Until the shutdown is complete; the exit status.  taker is taken over; NULL: we do not take over. */
+int control_run(struct control *control, struct taker *taker);
 
 /* Reads the settings again.  False: the old ones stay, what is wrong has been logged. */
 bool control_reload(struct control *control, struct err *err);
 
 /* SHUTDOWN_NONE: at once.  Else whoever waits longer is overtaken by another, stricter call. */
 void control_shutdown(struct control *control, enum shutdown_mode mode);
+
+/* Another process has taken over: the end comes when the last client has left. */
+void control_wait_for_last(struct control *control);
 
 /* For the commands of the console. */
 /* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */

@@ -73,6 +73,13 @@ void cancel_new_key(struct client *client, uint32_t pid)
     map_add(by_key, &client->by_key);
 }
 
+void cancel_keep_key(struct client *client, const uint8_t key[KEY_LEN])
+{
+    memcpy(client->key, key, KEY_LEN);
+    client->by_key.hash = hash_of(client->key);
+    map_add(&client->worker->by_key, &client->by_key);
+}
+
 static void send_on(struct request *request);
 
 static struct loop *loop_of_origin(const struct request *request)

@@ -22,5 +22,7 @@ void cancel_request(struct client *client, struct slice key);
 /* Gives a logged-in client a key that nobody can guess.  pid: what the client shall take for the
  * process id of its server; 0: any.  Among peers the key tells whose it is instead. */
 void cancel_new_key(struct client *client, uint32_t pid);
+/* The same with the key that the client has from another process. */
+void cancel_keep_key(struct client *client, const uint8_t key[8]);
 
 #endif

@@ -11,11 +11,16 @@
 #define SESSION_LISTEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct err;
 struct worker;
 
 bool listen_open(struct worker *worker, struct err *err);
 void listen_close(struct worker *worker, bool unix_too);
+/* Another process accepts on the same sockets, or does not any more. */
+void listen_pause(struct worker *worker, bool pause);
+/* The worker's next socket: *at starts at 0.  False: that was the last. */
+bool listen_next(const struct worker *worker, size_t *at, int *fd, const char **path);
 
 #endif

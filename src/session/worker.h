@@ -19,6 +19,7 @@
 #include "session/peers.h"
 
 struct client;
+struct client_move;
 struct console_seat;
 struct listener;
 
@@ -40,6 +41,19 @@ struct proxy {
     /* Takes over a client that wants the admin console; called on a worker's thread. */
     void (*seat_console)(void *context, struct console_seat *seat);
     void *console_context;
+    /* Sends a client to another process, and brings it back if that does not take it; see moving.h.
+     * Called on a worker's thread. */
+    void (*take_move)(void *context, struct client_move *move);
+    struct inherited *inherited; /* owned by main: sockets from another process, and no others */
+    size_t n_inherited;
+    atomic_bool files_are_lent; /* the files of the sockets are another process's to remove */
+    struct pidfile *pidfile;    /* owned by main; NULL: none */
+};
+
+/* A listening socket, and its file, if it has one that we remove at the end. */
+struct inherited {
+    int fd;     /* owned, until a worker has it */
+    char *path; /* owned; "" for none */
 };
 
 struct worker {
@@ -59,6 +73,7 @@ struct worker {
     size_t n_listeners;
     struct deadline accept_again;
     struct deadline watch; /* looks after clients that have sent a part of a message */
+    bool moving;           /* clients go to another process when they are idle */
     bool accept_failed;    /* and since then there was always somebody left to accept */
 };
 

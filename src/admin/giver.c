@@ -1,0 +1,674 @@
+#include "admin/giver.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "admin/control.h"
+#include "admin/survey.h"
+#include "base/clock.h"
+#include "base/container.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pidfile.h"
+#include "base/systemd.h"
+#include "net/channel.h"
+#include "net/resolve.h"
+#include "session/handover.h"
+#include "session/listen.h"
+#include "session/moving.h"
+
+enum {
+    WINDOW = 64, /* clients sent and not acknowledged: as many descriptors are in flight */
+    GREETING_US = 5000000,
+    PATIENCE_US = 30000000, /* for each next sign of life */
+};
+
+enum giver_state {
+    GIVER_NONE,
+    GIVER_GATHERING,
+    GIVER_LENT,
+    GIVER_SWEEPING,
+    GIVER_GIVEN,
+    GIVER_ALONE,
+};
+
+TAILQ_HEAD(move_list, client_move);
+
+struct giver {
+    struct control *control; /* borrowed */
+    char *path;              /* owned: of the door's file; NULL: it has none */
+    int door;                /* owned; -1: there is none */
+    struct event *knock;
+    enum giver_state state;
+    bool connected; /* somebody is at the other end of the channel */
+    struct channel channel;
+    struct event *readable, *writable;
+    struct deadline deadline;
+    int to;                         /* process id */
+    unsigned round;                 /* counts takeovers: answers for an earlier one are void */
+    struct move_list waiting, sent; /* oldest first */
+    unsigned n_waiting, n_sent, n_taken, n_first; /* n_first: COMMIT is when so many are taken */
+    bool swept;
+    struct moving_rest rest;
+};
+
+/* ---- where ---- */
+
+bool giver_address(const struct settings *settings, struct sockaddr_un *address, unsigned *len,
+                   struct err *err)
+{
+    static const char suffix[] = ".takeover";
+    struct address client;
+    if (settings->unix_socket_dir[0] == '\0')
+        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                       "a takeover needs the setting \"unix_socket_dir\"");
+    address_parse(settings->unix_socket_dir, settings->listen_port, &client);
+    memcpy(address, &client.socket, sizeof *address);
+    size_t begin = address->sun_path[0] == '\0'; /* an abstract one has no NUL at its end */
+    size_t used = begin + strlen(address->sun_path + begin);
+    if (used + sizeof suffix > sizeof address->sun_path)
+        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
+                       "unix_socket_dir \"%s\" is too long for a takeover",
+                       settings->unix_socket_dir);
+    memcpy(address->sun_path + used, suffix, sizeof suffix);
+    *len = (unsigned)(offsetof(struct sockaddr_un, sun_path) + used + sizeof suffix - begin);
+    return true;
+}
+
+bool giver_trusts(int fd, int *pid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return false;
+    *pid = peer.pid;
+    return peer.uid == geteuid() || peer.uid == 0;
+}
+
+/* ---- the end of a takeover ---- */
+
+static void nothing(void *context, struct buf *answers, size_t n_answers)
+{
+}
+
+static void stop_moving(struct worker *worker, struct buf *answer, const void *context)
+{
+    moving_stop(worker, false);
+}
+
+static void go_on(struct worker *worker, struct buf *answer, const void *context)
+{
+    moving_stop(worker, true);
+}
+
+static void bring_back(struct move_list *list)
+{
+    struct client_move *move;
+    while ((move = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, move, entry);
+        moving_end(move, false);
+    }
+}
+
+static void hang_up(struct giver *giver)
+{
+    if (!giver->connected)
+        return;
+    giver->connected = false;
+    event_free(giver->readable);
+    event_free(giver->writable);
+    channel_close(&giver->channel);
+    deadline_clear(giver->control->loop, &giver->deadline);
+}
+
+static void say_no(struct channel *channel, const char *reason)
+{
+    struct buf text = BUF_NONE;
+    handover_write_text(&text, reason);
+    channel_put(channel, HANDOVER_NO, &text, -1);
+    channel_flush(channel); /* what does not go out now is not needed */
+}
+
+/* The other process is gone, or goes.  The workers are told before their clients come back. */
+static void end(struct giver *giver, const char *reason)
+{
+    struct control *control = giver->control;
+    bool sweeping = giver->state == GIVER_SWEEPING, given = giver->state >= GIVER_GIVEN;
+    if (giver->state == GIVER_GIVEN)
+        log_info("process %d, which has taken over, has gone; who is left stays to the end",
+                 giver->to);
+    if (giver->state < GIVER_GIVEN && giver->state != GIVER_NONE) {
+        log_warning("process %d does not take over: %s; all goes on as before", giver->to, reason);
+        say_no(&giver->channel, reason);
+    }
+    hang_up(giver);
+    giver->state = given ? GIVER_ALONE : GIVER_NONE;
+    giver->round++;
+    if (given)
+        survey_start(control->proxy, control->loop, stop_moving, nothing, NULL);
+    else if (sweeping)
+        survey_start(control->proxy, control->loop, go_on, nothing, NULL);
+    bring_back(&giver->sent);
+    bring_back(&giver->waiting);
+    giver->n_sent = giver->n_waiting = 0;
+}
+
+static void on_deadline(struct deadline *deadline, struct loop *loop)
+{
+    end(CONTAINER_OF(deadline, struct giver, deadline), "it does not answer");
+}
+
+static void be_patient(struct giver *giver, int64_t for_us)
+{
+    deadline_set(giver->control->loop, &giver->deadline, DEADLINE_OTHER, clock_now_us() + for_us);
+}
+
+/* False: the channel has gone. */
+static bool flush(struct giver *giver)
+{
+    if (!channel_flush(&giver->channel)) {
+        end(giver, "it has gone");
+        return false;
+    }
+    if (channel_has_output(&giver->channel))
+        event_add(giver->writable, NULL);
+    return true;
+}
+
+static void put(struct giver *giver, enum handover_kind kind, struct buf *payload, int fd)
+{
+    channel_put(&giver->channel, kind, payload, fd);
+}
+
+static void put_empty(struct giver *giver, enum handover_kind kind)
+{
+    struct buf nil = BUF_NONE;
+    put(giver, kind, &nil, -1);
+}
+
+/* ---- clients ---- */
+
+static void close_listeners(struct worker *worker, struct buf *answer, const void *context)
+{
+    listen_close(worker, true);
+}
+
+static void close_door(struct giver *giver)
+{
+    if (giver->door < 0)
+        return;
+    event_free(giver->knock);
+    close(giver->door);
+    giver->door = -1;
+    if (giver->path != NULL && !atomic_load(&giver->control->proxy->files_are_lent))
+        unlink(giver->path);
+}
+
+/* From here on there is no way back. */
+static void commit(struct giver *giver)
+{
+    struct control *control = giver->control;
+    const struct moving_rest *rest = &giver->rest;
+    giver->state = GIVER_GIVEN;
+    deadline_clear(control->loop, &giver->deadline);
+    atomic_store(&control->proxy->files_are_lent, true);
+    survey_start(control->proxy, control->loop, close_listeners, nothing, NULL);
+    close_door(giver);
+    log_info("process %d has taken over with %u clients; still here: %u at work, %u logging in, "
+             "%u in session mode, %u of replication",
+             giver->to, giver->n_taken, rest->busy, rest->login, rest->session, rest->replication);
+    supervisor_hand_over(control, giver->to);
+    control_wait_for_last(control);
+    put_empty(giver, HANDOVER_COMMIT);
+}
+
+static void send_clients(struct giver *giver)
+{
+    struct client_move *move;
+    while (giver->n_sent < WINDOW && (move = TAILQ_FIRST(&giver->waiting)) != NULL) {
+        TAILQ_REMOVE(&giver->waiting, move, entry);
+        TAILQ_INSERT_TAIL(&giver->sent, move, entry);
+        giver->n_waiting--;
+        giver->n_sent++;
+        put(giver, HANDOVER_CLIENT, &move->record, move->fd);
+    }
+    if (giver->state == GIVER_SWEEPING && giver->swept && giver->n_taken >= giver->n_first)
+        commit(giver);
+    flush(giver);
+}
+
+static void move_free(struct client_move *move)
+{
+    buf_done(&move->record);
+    mem_free(move);
+}
+
+static void deliver_move(struct mail *mail, struct loop *loop)
+{
+    struct client_move *move = (struct client_move *)mail;
+    struct control *control = move->worker->proxy->console_context;
+    struct giver *giver = control->giver;
+    if (control->ended) {
+        move_free(move); /* its worker is no more */
+        return;
+    }
+    if (giver->state != GIVER_SWEEPING && giver->state != GIVER_GIVEN) {
+        moving_end(move, false);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&giver->waiting, move, entry);
+    giver->n_waiting++;
+    send_clients(giver);
+}
+
+void giver_take_move(void *context, struct client_move *move)
+{
+    struct control *control = context;
+    move->mail.deliver = deliver_move;
+    loop_post(control->loop, &move->mail);
+}
+
+static bool take_taken(struct giver *giver)
+{
+    struct client_move *move = TAILQ_FIRST(&giver->sent);
+    if (move == NULL)
+        return false;
+    TAILQ_REMOVE(&giver->sent, move, entry);
+    giver->n_sent--;
+    giver->n_taken++;
+    moving_end(move, true);
+    if (giver->state == GIVER_SWEEPING)
+        be_patient(giver, PATIENCE_US);
+    send_clients(giver);
+    return true;
+}
+
+/* ---- answers of the workers ---- */
+
+struct round {
+    struct giver *giver;
+    unsigned round;
+};
+
+static struct round *new_round(struct giver *giver)
+{
+    struct round *round = mem_new(sizeof *round);
+    *round = (struct round){.giver = giver, .round = giver->round};
+    return round;
+}
+
+static bool end_round(struct round *round)
+{
+    bool valid = round->round == round->giver->round;
+    mem_free(round);
+    return valid;
+}
+
+static void ask_begin(struct worker *worker, struct buf *answer, const void *context)
+{
+    struct moving_rest rest = {0};
+    moving_begin(worker, &rest);
+    buf_append(answer, &rest, sizeof rest);
+}
+
+static void on_swept(void *context, struct buf *answers, size_t n_answers)
+{
+    struct giver *giver = ((struct round *)context)->giver;
+    if (!end_round(context))
+        return;
+    giver->rest = (struct moving_rest){0};
+    for (size_t i = 0; i < n_answers; i++) {
+        struct moving_rest rest;
+        memcpy(&rest, answers[i].data, sizeof rest);
+        giver->rest.session += rest.session;
+        giver->rest.replication += rest.replication;
+        giver->rest.busy += rest.busy;
+        giver->rest.login += rest.login;
+    }
+    giver->swept = true;
+    giver->n_first = giver->n_taken + giver->n_sent + giver->n_waiting;
+    send_clients(giver);
+}
+
+static void put_keys(struct giver *giver)
+{
+    struct pools *pools = giver->control->proxy->pools;
+    for (struct pool *pool = pools_first(pools); pool != NULL; pool = pool_next(pools, pool)) {
+        struct handover_keys keys = {.database = pool->database->name, .user = pool->user};
+        struct buf payload = BUF_NONE;
+        pthread_mutex_lock(&pool->mutex);
+        bool has_keys = pool->has_keys;
+        keys.keys = pool->keys;
+        pthread_mutex_unlock(&pool->mutex);
+        if (!has_keys)
+            continue;
+        handover_write_keys(&payload, &keys);
+        put(giver, HANDOVER_KEYS, &payload, -1);
+        mem_wipe(&keys, sizeof keys);
+    }
+}
+
+static void sweep(struct giver *giver)
+{
+    struct control *control = giver->control;
+    giver->state = GIVER_SWEEPING;
+    giver->swept = false;
+    giver->n_taken = 0;
+    put_keys(giver);
+    survey_start(control->proxy, control->loop, ask_begin, on_swept, new_round(giver));
+    be_patient(giver, PATIENCE_US);
+    flush(giver);
+}
+
+/* ---- what is lent ---- */
+
+struct lent {
+    int fd;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+};
+
+static void ask_listeners(struct worker *worker, struct buf *answer, const void *context)
+{
+    size_t at = 0;
+    const char *path;
+    struct lent lent;
+    while (listen_next(worker, &at, &lent.fd, &path)) {
+        memset(lent.path, 0, sizeof lent.path);
+        strncpy(lent.path, path, sizeof lent.path - 1);
+        buf_append(answer, &lent, sizeof lent);
+    }
+}
+
+static void put_listeners(struct giver *giver, const struct buf *answer)
+{
+    struct lent lent;
+    for (size_t at = 0; at < answer->len; at += sizeof lent) {
+        struct buf payload = BUF_NONE;
+        memcpy(&lent, answer->data + at, sizeof lent);
+        handover_write_text(&payload, lent.path);
+        put(giver, HANDOVER_LISTENER, &payload, lent.fd);
+    }
+}
+
+static void on_gathered(void *context, struct buf *answers, size_t n_answers)
+{
+    struct giver *giver = ((struct round *)context)->giver;
+    if (!end_round(context))
+        return;
+    for (size_t i = 0; i < n_answers; i++)
+        put_listeners(giver, &answers[i]);
+    put_empty(giver, HANDOVER_INHERITED);
+    giver->state = GIVER_LENT;
+    be_patient(giver, PATIENCE_US);
+    flush(giver);
+}
+
+static void begin(struct giver *giver)
+{
+    struct control *control = giver->control;
+    struct buf payload = BUF_NONE;
+    handover_write_hello(&payload, getpid());
+    put(giver, HANDOVER_HELLO, &payload, -1);
+    struct handover_supervisor supervisor = {.socket = systemd_socket(),
+                                             .watchdog_us = (uint64_t)systemd_watchdog_us()};
+    handover_write_supervisor(&payload, &supervisor);
+    put(giver, HANDOVER_SUPERVISOR, &payload, -1);
+    if (control->proxy->pidfile != NULL) {
+        struct buf nil = BUF_NONE;
+        put(giver, HANDOVER_PIDFILE, &nil, pidfile_descriptor(control->proxy->pidfile));
+    }
+    struct buf door = BUF_NONE;
+    put(giver, HANDOVER_DOOR, &door, giver->door);
+    giver->state = GIVER_GATHERING;
+    log_info("process %d takes over", giver->to);
+    survey_start(control->proxy, control->loop, ask_listeners, on_gathered, new_round(giver));
+    flush(giver);
+}
+
+static bool any_pause(const struct control *control)
+{
+    struct pools *pools = control->proxy->pools;
+    struct database *database = pools_first_database(pools);
+    while (database != NULL && !atomic_load(&database->paused))
+        database = database_next(pools, database);
+    return database != NULL || atomic_load(&pools->paused);
+}
+
+/* NULL: none. */
+static const char *reason_for_no(const struct control *control, uint32_t version)
+{
+    if (version != HANDOVER_VERSION)
+        return "this version cannot hand over to that one";
+    if (control_is_shutting_down(control))
+        return "pooler is shutting down";
+    if (any_pause(control))
+        return "pooler is paused: RESUME it first";
+    return NULL;
+}
+
+static bool greet(struct giver *giver, const struct channel_record *record)
+{
+    uint32_t version;
+    int pid; /* what the kernel says is surer */
+    if (record->kind != HANDOVER_HELLO || !handover_read_hello(record->payload, &version, &pid))
+        return false;
+    const char *reason = reason_for_no(giver->control, version);
+    if (reason != NULL) {
+        log_warning("process %d asks to take over: %s", giver->to, reason);
+        say_no(&giver->channel, reason);
+        return false;
+    }
+    begin(giver);
+    return true;
+}
+
+/* ---- the channel ---- */
+
+static bool take(struct giver *giver, const struct channel_record *record)
+{
+    if (record->fd >= 0) {
+        close(record->fd); /* none is awaited */
+        return false;
+    }
+    switch (giver->state) {
+    case GIVER_NONE:
+        return greet(giver, record);
+    case GIVER_LENT:
+        if (record->kind != HANDOVER_LISTENING)
+            return false;
+        sweep(giver);
+        return true;
+    case GIVER_SWEEPING:
+    case GIVER_GIVEN:
+        return record->kind == HANDOVER_TAKEN && take_taken(giver);
+    case GIVER_GATHERING:
+    case GIVER_ALONE:
+        break;
+    }
+    return false;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct giver *giver = arg;
+    struct channel_record record;
+    bool alive = channel_fill(&giver->channel);
+    enum channel_step step = CHANNEL_MORE;
+    while (giver->connected && (step = channel_next(&giver->channel, &record)) == CHANNEL_RECORD) {
+        if (!take(giver, &record)) {
+            step = CHANNEL_BROKEN;
+            break;
+        }
+    }
+    if (giver->connected && (step == CHANNEL_BROKEN || !alive))
+        end(giver, alive ? "it has broken the rules" : "it has gone");
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    flush(arg);
+}
+
+static void connect_to(struct giver *giver, int fd)
+{
+    struct event_base *base = giver->control->loop->base;
+    channel_init(&giver->channel, fd);
+    giver->channel.record_max = HANDOVER_HELLO_MAX; /* it has nothing longer to say */
+    giver->connected = true;
+    giver->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, giver);
+    giver->writable = event_new(base, fd, EV_WRITE, on_writable, giver);
+    event_add(giver->readable, NULL);
+    be_patient(giver, GREETING_US);
+}
+
+static void send_away(int fd, const char *reason)
+{
+    struct channel channel;
+    channel_init(&channel, fd);
+    say_no(&channel, reason);
+    channel_close(&channel);
+}
+
+static void on_knock(evutil_socket_t door, short what, void *arg)
+{
+    struct giver *giver = arg;
+    int pid, fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!giver_trusts(fd, &pid)) {
+        log_warning("process %d of another user asks to take over", pid);
+        close(fd);
+    } else if (giver->connected) {
+        send_away(fd, "another process is about to take over");
+    } else {
+        giver->to = pid;
+        connect_to(giver, fd);
+    }
+}
+
+/* ---- the door ---- */
+
+static bool somebody_listens(const struct sockaddr_un *address, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rc = connect(fd, (const struct sockaddr *)address, len);
+    bool listens = rc == 0 || errno == EAGAIN;
+    close(fd);
+    return listens;
+}
+
+static int fail(int fd, struct err *err, const char *path)
+{
+    err_set(err, SQLSTATE_CONFIG_FILE_ERROR, "could not listen on \"%s\": %s", path,
+            strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int listen_at(const struct sockaddr_un *address, socklen_t len, struct err *err)
+{
+    const char *path = address->sun_path;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(fd, err, path);
+    errno = EADDRINUSE;
+    if (somebody_listens(address, len))
+        return fail(fd, err, path);
+    if (path[0] != '\0')
+        unlink(path); /* what a crash has left */
+    /* The file gets the mode of the socket: it is nobody else's for no moment. */
+    if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)address, len) < 0 ||
+        listen(fd, 4) < 0)
+        return fail(fd, err, path);
+    return fd;
+}
+
+void giver_open(struct giver *giver, int fd)
+{
+    const struct control *control = giver->control;
+    struct sockaddr_un address;
+    struct err err;
+    unsigned len;
+    bool known = giver_address(control->settings, &address, &len, &err);
+    if (known && fd < 0)
+        fd = listen_at(&address, len, &err);
+    if (fd < 0) {
+        if (control->settings->unix_socket_dir[0] != '\0')
+            log_warning("no other process can take over with -R: %s", err.message);
+        return;
+    }
+    giver->door = fd;
+    if (known && address.sun_path[0] != '\0')
+        giver->path = mem_strdup(address.sun_path);
+    giver->knock = event_new(control->loop->base, fd, EV_READ | EV_PERSIST, on_knock, giver);
+    event_add(giver->knock, NULL);
+}
+
+/* ---- life ---- */
+
+struct giver *giver_new(struct control *control)
+{
+    struct giver *giver = mem_new(sizeof *giver);
+    giver->control = control;
+    giver->door = -1;
+    giver->deadline.expired = on_deadline;
+    TAILQ_INIT(&giver->waiting);
+    TAILQ_INIT(&giver->sent);
+    return giver;
+}
+
+void giver_shut(struct giver *giver)
+{
+    if (giver->state >= GIVER_GIVEN)
+        return;
+    end(giver, "pooler is shutting down");
+    close_door(giver);
+}
+
+static void free_moves(struct move_list *list)
+{
+    struct client_move *move;
+    while ((move = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, move, entry);
+        move_free(move);
+    }
+}
+
+void giver_end(struct giver *giver)
+{
+    hang_up(giver);
+    close_door(giver);
+    giver->round++;
+    free_moves(&giver->sent);
+    free_moves(&giver->waiting);
+}
+
+void giver_free(struct giver *giver)
+{
+    mem_free(giver->path);
+    mem_free(giver);
+}
+
+bool giver_has_given(const struct giver *giver)
+{
+    return giver->state >= GIVER_GIVEN;
+}
+
+bool giver_is_done(const struct giver *giver)
+{
+    const struct proxy *proxy = giver->control->proxy;
+    if (!giver_has_given(giver) || (giver->connected && channel_has_output(&giver->channel)))
+        return false;
+    for (unsigned i = 0; i < proxy->n_workers; i++) {
+        if (atomic_load(&proxy->workers[i]->n_sockets) > 0)
+            return false;
+    }
+    return true;
+}
