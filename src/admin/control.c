@@ -376,6 +376,7 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     proxy->console_context = control;
     proxy->seat_console = seat_console;
     proxy->take_move = giver_take_move;
+    proxy->pass_cancel = taker_pass_cancel;
     control->giver = giver_new(control);
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
@@ -405,7 +406,6 @@ void control_free(struct control *control)
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
     giver_end(control->giver);
-    taker_free(control->taker);
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
     struct request *request;
@@ -418,6 +418,7 @@ void control_free(struct control *control)
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);
     giver_free(control->giver);
+    taker_free(control->taker);
     loop_free(control->loop);
     settings_unref(control->settings);
     mem_free(control);

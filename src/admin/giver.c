@@ -19,6 +19,7 @@
 #include "base/systemd.h"
 #include "net/channel.h"
 #include "net/resolve.h"
+#include "session/cancel.h"
 #include "session/handover.h"
 #include "session/listen.h"
 #include "session/moving.h"
@@ -289,6 +290,42 @@ static bool take_taken(struct giver *giver)
     return true;
 }
 
+/* ---- cancel requests for clients that are still here ---- */
+
+struct asked_cancel {
+    struct mail mail; /* first: the loop finds us by it */
+    struct giver *giver;
+    unsigned round;
+    uint64_t id;
+};
+
+static void deliver_canceled(struct mail *mail, struct loop *loop)
+{
+    struct asked_cancel *asked = (struct asked_cancel *)mail;
+    struct giver *giver = asked->giver;
+    struct buf payload = BUF_NONE;
+    if (giver->connected && asked->round == giver->round) {
+        handover_write_canceled(&payload, asked->id);
+        put(giver, HANDOVER_CANCELED, &payload, -1);
+        flush(giver);
+    }
+    mem_free(asked);
+}
+
+static bool take_cancel(struct giver *giver, struct slice payload)
+{
+    struct handover_cancel cancel;
+    if (!handover_read_cancel(payload, &cancel))
+        return false;
+    struct asked_cancel *asked = mem_new(sizeof *asked);
+    asked->mail.deliver = deliver_canceled;
+    asked->giver = giver;
+    asked->round = giver->round;
+    asked->id = cancel.id;
+    cancel_for_successor(giver->control->proxy, cancel.key, giver->control->loop, &asked->mail);
+    return true;
+}
+
 /* ---- answers of the workers ---- */
 
 struct round {
@@ -486,6 +523,8 @@ static bool take(struct giver *giver, const struct channel_record *record)
         return true;
     case GIVER_SWEEPING:
     case GIVER_GIVEN:
+        if (record->kind == HANDOVER_CANCEL)
+            return take_cancel(giver, record->payload);
         return record->kind == HANDOVER_TAKEN && take_taken(giver);
     case GIVER_GATHERING:
     case GIVER_ALONE:

@@ -30,6 +30,16 @@ enum taker_state {
     TAKER_LEAVING,
 };
 
+/* A cancel request that the other process works on. */
+struct passed_cancel {
+    struct mail mail; /* first: the loop finds us by it */
+    TAILQ_ENTRY(passed_cancel) entry;
+    struct control *control;
+    struct loop *back; /* borrowed */
+    struct mail *then; /* for `back` */
+    struct handover_cancel cancel;
+};
+
 struct taker {
     struct channel channel;
     enum taker_state state;
@@ -40,6 +50,8 @@ struct taker {
     struct inherited *sockets;
     size_t n_sockets;
     unsigned n_clients;
+    TAILQ_HEAD(passed_list, passed_cancel) cancels;
+    uint64_t last_cancel;
     struct control *control; /* borrowed; from taker_start() on */
     struct event *readable;  /* NULL once the channel is closed */
 };
@@ -64,10 +76,27 @@ static void free_sockets(struct taker *taker)
     taker->n_sockets = 0;
 }
 
+static void end_cancel(struct taker *taker, struct passed_cancel *passed)
+{
+    TAILQ_REMOVE(&taker->cancels, passed, entry);
+    if (taker->control->ended)
+        mem_free(passed->then); /* the workers are no more */
+    else
+        loop_post(passed->back, passed->then);
+    mem_free(passed);
+}
+
+static void end_cancels(struct taker *taker)
+{
+    while (!TAILQ_EMPTY(&taker->cancels))
+        end_cancel(taker, TAILQ_FIRST(&taker->cancels));
+}
+
 void taker_free(struct taker *taker)
 {
     if (taker == NULL)
         return;
+    end_cancels(taker);
     if (taker->readable != NULL)
         event_free(taker->readable);
     channel_close(&taker->channel);
@@ -224,6 +253,7 @@ enum taker_answer taker_ask(const struct settings *settings, struct taker **resu
     }
     struct taker *taker = mem_new(sizeof *taker);
     taker->door = taker->pidfile = -1;
+    TAILQ_INIT(&taker->cancels);
     channel_init(&taker->channel, fd);
     if (begin(taker, &cause)) {
         *result = taker;
@@ -257,6 +287,8 @@ static void hang_up(struct taker *taker)
     event_free(taker->readable);
     taker->readable = NULL;
     channel_close(&taker->channel);
+    atomic_store(&taker->control->proxy->has_predecessor, false);
+    end_cancels(taker);
 }
 
 /* The service is ours now, whatever the other process still does. */
@@ -315,6 +347,19 @@ static bool take_client(struct taker *taker, struct channel_record *record)
     return true;
 }
 
+static bool take_canceled(struct taker *taker, struct slice payload)
+{
+    uint64_t id;
+    if (!handover_read_canceled(payload, &id))
+        return false;
+    struct passed_cancel *passed = TAILQ_FIRST(&taker->cancels);
+    while (passed != NULL && passed->cancel.id != id)
+        passed = TAILQ_NEXT(passed, entry);
+    if (passed != NULL)
+        end_cancel(taker, passed);
+    return passed != NULL;
+}
+
 static bool take(struct taker *taker, struct channel_record *record)
 {
     const char *reason;
@@ -323,6 +368,8 @@ static bool take(struct taker *taker, struct channel_record *record)
         return take_keys(taker, record->payload);
     case HANDOVER_CLIENT:
         return take_client(taker, record);
+    case HANDOVER_CANCELED:
+        return take_canceled(taker, record->payload);
     case HANDOVER_COMMIT:
         if (taker->state == TAKER_LISTENING)
             own(taker);
@@ -378,10 +425,42 @@ void taker_start(struct taker *taker, struct control *control)
     control->proxy->n_inherited = 0;
     taker->control = control;
     taker->state = TAKER_LISTENING;
+    atomic_store(&control->proxy->has_predecessor, true);
     taker->readable =
         event_new(control->loop->base, taker->channel.fd, EV_READ | EV_PERSIST, on_readable, taker);
     event_add(taker->readable, NULL);
     channel_put(&taker->channel, HANDOVER_LISTENING, &nil, -1);
     channel_flush(&taker->channel);
     event_active(taker->readable, EV_READ, 1); /* it may have said more already */
+}
+
+/* ---- cancel requests ---- */
+
+static void deliver_cancel(struct mail *mail, struct loop *loop)
+{
+    struct passed_cancel *passed = (struct passed_cancel *)mail;
+    struct taker *taker = passed->control->taker;
+    struct buf payload = BUF_NONE;
+    TAILQ_INSERT_TAIL(&taker->cancels, passed, entry);
+    if (passed->control->ended || taker->readable == NULL) {
+        end_cancel(taker, passed);
+        return;
+    }
+    passed->cancel.id = ++taker->last_cancel;
+    handover_write_cancel(&payload, &passed->cancel);
+    channel_put(&taker->channel, HANDOVER_CANCEL, &payload, -1);
+    channel_flush(&taker->channel); /* if it has gone we are told so */
+}
+
+void taker_pass_cancel(void *context, const uint8_t key[HANDOVER_KEY_LEN], struct loop *back,
+                       struct mail *then)
+{
+    struct control *control = context;
+    struct passed_cancel *passed = mem_new(sizeof *passed);
+    passed->mail.deliver = deliver_cancel;
+    passed->control = control;
+    passed->back = back;
+    passed->then = then;
+    memcpy(passed->cancel.key, key, HANDOVER_KEY_LEN);
+    loop_post(control->loop, &passed->mail);
 }

@@ -14,9 +14,12 @@
 #define ADMIN_TAKER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct control;
 struct err;
+struct loop;
+struct mail;
 struct pidfile;
 struct proxy;
 struct settings;
@@ -34,6 +37,9 @@ enum taker_answer taker_ask(const struct settings *settings, struct taker **take
 void taker_lend(struct taker *taker, struct proxy *proxy);
 /* The other process' pid file, if it is ours, too; else NULL. */
 struct pidfile *taker_pidfile(struct taker *taker, const char *path);
+
+/* proxy->pass_cancel */
+void taker_pass_cancel(void *control, const uint8_t key[8], struct loop *back, struct mail *then);
 
 void taker_start(struct taker *taker, struct control *control); /* the workers run */
 void taker_free(struct taker *taker);                           /* accepts NULL */

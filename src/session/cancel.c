@@ -23,6 +23,8 @@ struct request {
     unsigned origin, at; /* indices of workers */
     uint64_t client_id;  /* who asked */
     const char *reason;  /* static text for the log: what came of it */
+    struct loop *back;   /* borrowed: of who asked for another process; NULL: a client did */
+    struct mail *then;   /* for `back` */
     uint8_t key[KEY_LEN];
 };
 
@@ -100,6 +102,8 @@ static void deliver_back(struct mail *mail, struct loop *loop)
             break;
         }
     }
+    if (request->back != NULL)
+        loop_post(request->back, request->then);
     mem_free(request);
 }
 
@@ -117,12 +121,26 @@ static void cancel_waiting(struct client *client)
     refuse_statement(client, &err);
 }
 
+/* The client may be one that has not come yet from the process that we take over from. */
+static void pass_back(struct request *request)
+{
+    struct proxy *proxy = request->proxy;
+    if (!atomic_load(&proxy->has_predecessor)) {
+        finish(request);
+        return;
+    }
+    request->reason = "cancel request was passed to the process before this one";
+    request->mail.deliver = deliver_back;
+    proxy->pass_cancel(proxy->console_context, request->key, loop_of_origin(request),
+                       &request->mail);
+}
+
 /* No client of this process has the key.  Not even that is told. */
 static void pass_to_peer(struct request *request, struct worker *worker)
 {
     int own_id = settings_of(worker)->peer_id;
     if (own_id == 0 || peer_key_id(request->key) == own_id) {
-        finish(request);
+        pass_back(request);
         return;
     }
     request->mail.deliver = deliver_back;
@@ -182,5 +200,17 @@ void cancel_request(struct client *client, struct slice key)
     request->client_id = client->id;
     request->reason = "bad cancel key";
     memcpy(request->key, key.ptr, KEY_LEN);
+    send_on(request);
+}
+
+void cancel_for_successor(struct proxy *proxy, const uint8_t key[KEY_LEN], struct loop *back,
+                          struct mail *then)
+{
+    struct request *request = mem_new(sizeof *request);
+    request->proxy = proxy;
+    request->back = back;
+    request->then = then;
+    request->reason = "bad cancel key";
+    memcpy(request->key, key, KEY_LEN);
     send_on(request);
 }

@@ -14,10 +14,18 @@
 #include "base/reader.h"
 
 struct client;
+struct loop;
+struct mail;
+struct proxy;
 struct worker;
 
 /* Takes the client over: it is CANCELING now, and closed when all is done. */
 void cancel_request(struct client *client, struct slice key);
+
+/* For the process that takes over from this one, from any thread: `then` is posted to `back` when all is
+ * done. */
+void cancel_for_successor(struct proxy *proxy, const uint8_t key[8], struct loop *back,
+                          struct mail *then);
 
 /* Gives a logged-in client a key that nobody can guess.  pid: what the client shall take for the
  * process id of its server; 0: any.  Among peers the key tells whose it is instead. */

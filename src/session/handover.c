@@ -118,15 +118,29 @@ bool handover_read_keys(struct slice payload, struct handover_keys *keys)
     return all_read(&in);
 }
 
-void handover_write_cancel(struct buf *buf, const uint8_t key[HANDOVER_KEY_LEN])
+void handover_write_cancel(struct buf *buf, const struct handover_cancel *cancel)
 {
-    buf_append(buf, key, HANDOVER_KEY_LEN);
+    append_u64(buf, cancel->id);
+    buf_append(buf, cancel->key, HANDOVER_KEY_LEN);
 }
 
-bool handover_read_cancel(struct slice payload, uint8_t key[HANDOVER_KEY_LEN])
+bool handover_read_cancel(struct slice payload, struct handover_cancel *cancel)
 {
     struct reader in = reader_of(payload.ptr, payload.len);
-    read_array(&in, key, HANDOVER_KEY_LEN);
+    cancel->id = read_u64(&in);
+    read_array(&in, cancel->key, HANDOVER_KEY_LEN);
+    return all_read(&in);
+}
+
+void handover_write_canceled(struct buf *buf, uint64_t id)
+{
+    append_u64(buf, id);
+}
+
+bool handover_read_canceled(struct slice payload, uint64_t *id)
+{
+    struct reader in = reader_of(payload.ptr, payload.len);
+    *id = read_u64(&in);
     return all_read(&in);
 }
 

@@ -9,7 +9,7 @@
  *                          <------------ KEYS..., CLIENT...
  *   TAKEN for each CLIENT  ------------>                      (only now it reads from the client)
  *                          <------------ COMMIT               (all that were idle have moved)
- *   TAKEN..., CANCEL...    <-----------> CLIENT...            (those that were busy follow)
+ *   TAKEN..., CANCEL...    <-----------> CLIENT..., CANCELED...   (those that were busy follow)
  *
  * Up to COMMIT the running process can go on as if nothing had happened, and does so when the other
  * one goes away.  A client that was sent and not acknowledged is still the sender's.
@@ -48,7 +48,8 @@ enum handover_kind {
     HANDOVER_CLIENT = 'C', /* with its socket */
     HANDOVER_TAKEN = 't',
     HANDOVER_COMMIT = 'E',
-    HANDOVER_CANCEL = 'c', /* a cancel key that the new process knows nothing of */
+    HANDOVER_CANCEL = 'c',   /* a cancel key that the new process knows nothing of */
+    HANDOVER_CANCELED = 'd', /* ... and that was worked off */
 };
 
 /* pid: of the process that says so.  The kernel knows only who has made the door. */
@@ -73,8 +74,14 @@ struct handover_keys {
 void handover_write_keys(struct buf *buf, const struct handover_keys *keys);
 bool handover_read_keys(struct slice payload, struct handover_keys *keys);
 
-void handover_write_cancel(struct buf *buf, const uint8_t key[HANDOVER_KEY_LEN]);
-bool handover_read_cancel(struct slice payload, uint8_t key[HANDOVER_KEY_LEN]);
+struct handover_cancel {
+    uint64_t id; /* the asker's, for the answer, which has nothing else */
+    uint8_t key[HANDOVER_KEY_LEN];
+};
+void handover_write_cancel(struct buf *buf, const struct handover_cancel *cancel);
+bool handover_read_cancel(struct slice payload, struct handover_cancel *cancel);
+void handover_write_canceled(struct buf *buf, uint64_t id);
+bool handover_read_canceled(struct slice payload, uint64_t *id);
 
 /* A client between two transactions. */
 struct handover_client {

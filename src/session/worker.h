@@ -44,6 +44,10 @@ struct proxy {
     /* Sends a client to another process, and brings it back if that does not take it; see moving.h.
      * Called on a worker's thread. */
     void (*take_move)(void *context, struct client_move *move);
+    /* Sends a cancel key to the process that we take over from; when that has done with it, `then` is
+     * posted to `back`.  If that cannot be any more it is freed: it is from the heap. */
+    void (*pass_cancel)(void *context, const uint8_t key[8], struct loop *back, struct mail *then);
+    atomic_bool has_predecessor; /* there is one, which may still have clients */
     struct inherited *inherited; /* owned by main: sockets from another process, and no others */
     size_t n_inherited;
     atomic_bool files_are_lent; /* the files of the sockets are another process's to remove */
