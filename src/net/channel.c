@@ -93,9 +93,9 @@ bool channel_fill(struct channel *channel)
     ssize_t got = recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR;
-    bool good = take_control(channel, &message);
+    channel->broken |= !take_control(channel, &message);
     channel->in.len += (size_t)got;
-    return good && got > 0;
+    return got > 0;
 }
 
 static int take_fd(struct channel *channel)
@@ -110,6 +110,8 @@ enum channel_step channel_next(struct channel *channel, struct channel_record *r
 {
     size_t left = channel->in.len - channel->taken;
     const char *at = channel->in.data + channel->taken;
+    if (channel->broken)
+        return CHANNEL_BROKEN;
     if (left < HEADER)
         return CHANNEL_MORE;
     uint8_t has_fd = (uint8_t)at[1];

@@ -32,6 +32,7 @@ struct channel_record {
 
 struct channel {
     int fd;            /* owned; -1 once closed */
+    bool broken;       /* more descriptors have come than any record can have */
     size_t record_max; /* longer payloads are refused */
     struct buf in;
     size_t taken;         /* bytes of `in` that were worked off */
@@ -43,7 +44,7 @@ struct channel {
 void channel_init(struct channel *channel, int fd); /* a non-blocking unix stream socket */
 void channel_close(struct channel *channel);        /* what was not sent is dropped */
 
-/* Reads what is there.  False: the other end is gone, or has broken the rules. */
+/* Reads what is there.  False: the other end is gone; what it said before that may still be there. */
 bool channel_fill(struct channel *channel);
 
 enum channel_step {

@@ -34,7 +34,7 @@ for my $mode (qw(simple extended prepared)) {
     $h->poll_until(sub { grep({ $_->{database} eq 'app' } @{$h->show('clients')}) >= 40 }, 'all clients are there');
     for my $n (1 .. 3) {
         my $next = $h->reboot;
-        ok($h->wait_for_exit("$mode: the old process ends, restart $n"));
+        $h->wait_for_exit("$mode: the old process ends, restart $n");
         $h = $next;
         is(scalar(grep { $_->{database} eq 'app' } @{$h->show('clients')}), 40, '... and all clients are with the new one');
     }
