@@ -28,9 +28,9 @@ sub pgbench
 $node->safe_psql('app', 'grant all on schema public to app');
 $node->command_ok(['pgbench', '-i', '-q', '-s', 1, '-d', $node->connstr('app') . ' user=app'], 'tables for pgbench');
 
-for my $mode (qw(simple extended prepared)) {
+for my $mode (Howdah::slowness() > 4 ? 'prepared' : qw(simple extended prepared)) {
     my $h = Howdah->new(node => $node, settings => \%settings)->start;
-    my $load = pgbench($h, $mode, 6 * Howdah::slowness());
+    my $load = pgbench($h, $mode, 5 * Howdah::slowness());
     $h->poll_until(sub { grep({ $_->{database} eq 'app' } @{$h->show('clients')}) >= 40 }, 'all clients are there');
     for my $n (1 .. 3) {
         my $next = $h->reboot;
