@@ -4,11 +4,11 @@
 #include <event2/event.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/door.h"
 #include "admin/survey.h"
 #include "base/clock.h"
 #include "base/container.h"
@@ -18,7 +18,6 @@
 #include "base/pidfile.h"
 #include "base/systemd.h"
 #include "net/channel.h"
-#include "net/resolve.h"
 #include "session/cancel.h"
 #include "session/handover.h"
 #include "session/listen.h"
@@ -58,39 +57,6 @@ struct giver {
     bool swept;
     struct moving_rest rest;
 };
-
-/* ---- where ---- */
-
-bool giver_address(const struct settings *settings, struct sockaddr_un *address, unsigned *len,
-                   struct err *err)
-{
-    static const char suffix[] = ".takeover";
-    struct address client;
-    if (settings->unix_socket_dir[0] == '\0')
-        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
-                       "a takeover needs the setting \"unix_socket_dir\"");
-    address_parse(settings->unix_socket_dir, settings->listen_port, &client);
-    memcpy(address, &client.socket, sizeof *address);
-    size_t begin = address->sun_path[0] == '\0'; /* an abstract one has no NUL at its end */
-    size_t used = begin + strlen(address->sun_path + begin);
-    if (used + sizeof suffix > sizeof address->sun_path)
-        return err_set(err, SQLSTATE_CONFIG_FILE_ERROR,
-                       "unix_socket_dir \"%s\" is too long for a takeover",
-                       settings->unix_socket_dir);
-    memcpy(address->sun_path + used, suffix, sizeof suffix);
-    *len = (unsigned)(offsetof(struct sockaddr_un, sun_path) + used + sizeof suffix - begin);
-    return true;
-}
-
-bool giver_trusts(int fd, int *pid)
-{
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return false;
-    *pid = peer.pid;
-    return peer.uid == geteuid() || peer.uid == 0;
-}
 
 /* ---- the end of a takeover ---- */
 
@@ -580,7 +546,7 @@ static void on_knock(evutil_socket_t door, short what, void *arg)
     int pid, fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (!giver_trusts(fd, &pid)) {
+    if (!door_trusts(fd, &pid)) {
         log_warning("process %d of another user asks to take over", pid);
         close(fd);
     } else if (giver->connected) {
@@ -593,51 +559,15 @@ static void on_knock(evutil_socket_t door, short what, void *arg)
 
 /* ---- the door ---- */
 
-static bool somebody_listens(const struct sockaddr_un *address, socklen_t len)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rc = connect(fd, (const struct sockaddr *)address, len);
-    bool listens = rc == 0 || errno == EAGAIN;
-    close(fd);
-    return listens;
-}
-
-static int fail(int fd, struct err *err, const char *path)
-{
-    err_set(err, SQLSTATE_CONFIG_FILE_ERROR, "could not listen on \"%s\": %s", path,
-            strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static int listen_at(const struct sockaddr_un *address, socklen_t len, struct err *err)
-{
-    const char *path = address->sun_path;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fail(fd, err, path);
-    errno = EADDRINUSE;
-    if (somebody_listens(address, len))
-        return fail(fd, err, path);
-    if (path[0] != '\0')
-        unlink(path); /* what a crash has left */
-    /* The file gets the mode of the socket: it is nobody else's for no moment. */
-    if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)address, len) < 0 ||
-        listen(fd, 4) < 0)
-        return fail(fd, err, path);
-    return fd;
-}
-
 void giver_open(struct giver *giver, int fd)
 {
     const struct control *control = giver->control;
     struct sockaddr_un address;
     struct err err;
-    unsigned len;
-    bool known = giver_address(control->settings, &address, &len, &err);
+    socklen_t len;
+    bool known = door_address(control->settings, &address, &len, &err);
     if (known && fd < 0)
-        fd = listen_at(&address, len, &err);
+        fd = door_listen(&address, len, &err);
     if (fd < 0) {
         if (control->settings->unix_socket_dir[0] != '\0')
             log_warning("no other process can take over with -R: %s", err.message);

@@ -1,8 +1,7 @@
 /*
  * admin/giver.h - the running process gives its sockets and clients to one that takes over
  *
- * The door is a unix socket beside that of the clients, named as it with ".takeover" behind, for
- * processes of the same user or of root.  Who knocks is served as session/handover.h says.
+ * Who knocks at the door (admin/door.h) is served as session/handover.h says.
  *
  *   NONE --HELLO--> GATHERING --all sent--> LENT --LISTENING--> SWEEPING --all that were idle are taken-->
  *   GIVEN --the other process is gone--> ALONE
@@ -22,10 +21,7 @@
 struct buf;
 struct client_move;
 struct control;
-struct err;
 struct giver;
-struct sockaddr_un;
-struct settings;
 
 struct giver *giver_new(struct control *control);
 /* In this order, when the workers have ended: free after all their mail was delivered. */
@@ -44,11 +40,5 @@ bool giver_has_given(const struct giver *giver);
 bool giver_is_done(const struct giver *giver);
 
 void giver_take_move(void *control, struct client_move *move);
-
-/* Where the door is; false: there is none without unix_socket_dir, or with one that is too long. */
-bool giver_address(const struct settings *settings, struct sockaddr_un *address, unsigned *len,
-                   struct err *err);
-/* Is the process at the other end of the same user, or root's?  *pid: who it is. */
-bool giver_trusts(int fd, int *pid);
 
 #endif

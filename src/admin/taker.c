@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/door.h"
 #include "admin/giver.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -228,7 +229,7 @@ static bool begin(struct taker *taker, struct err *err)
 {
     struct buf hello = BUF_NONE;
     int maker; /* of the door: a process that may have been taken over long ago */
-    if (!giver_trusts(taker->channel.fd, &maker))
+    if (!door_trusts(taker->channel.fd, &maker))
         return err_set(err, SQLSTATE_INVALID_AUTHORIZATION, "it belongs to another user");
     handover_write_hello(&hello, getpid());
     channel_put(&taker->channel, HANDOVER_HELLO, &hello, -1);
@@ -240,8 +241,8 @@ enum taker_answer taker_ask(const struct settings *settings, struct taker **resu
 {
     struct sockaddr_un address;
     struct err cause;
-    unsigned len;
-    if (!giver_address(settings, &address, &len, err))
+    socklen_t len;
+    if (!door_address(settings, &address, &len, err))
         return TAKER_REFUSED;
     int fd = knock(&address, len);
     if (fd < 0 && (errno == ENOENT || errno == ECONNREFUSED))
