@@ -102,6 +102,35 @@ static void say_no(struct channel *channel, const char *reason)
     channel_flush(channel); /* what does not go out now is not needed */
 }
 
+static bool take_taken(struct giver *giver)
+{
+    struct client_move *move = TAILQ_FIRST(&giver->sent);
+    if (move == NULL)
+        return false;
+    TAILQ_REMOVE(&giver->sent, move, entry);
+    giver->n_sent--;
+    giver->n_taken++;
+    moving_end(move, true);
+    return true;
+}
+
+/* Which clients it has taken must be known before the others come back: what it says from now on does not
+ * arrive, and it sees that. */
+static void hear_last_words(struct giver *giver)
+{
+    struct channel_record record;
+    bool more = shutdown(giver->channel.fd, SHUT_RD) == 0;
+    while (more) {
+        more = channel_fill(&giver->channel);
+        while (channel_next(&giver->channel, &record) == CHANNEL_RECORD) {
+            if (record.fd >= 0)
+                close(record.fd);
+            if (record.kind == HANDOVER_TAKEN)
+                take_taken(giver);
+        }
+    }
+}
+
 /* The other process is gone, or goes.  The workers are told before their clients come back. */
 static void end(struct giver *giver, const char *reason)
 {
@@ -114,6 +143,8 @@ static void end(struct giver *giver, const char *reason)
         log_warning("process %d does not take over: %s; all goes on as before", giver->to, reason);
         say_no(&giver->channel, reason);
     }
+    if (giver->connected)
+        hear_last_words(giver);
     hang_up(giver);
     giver->state = given ? GIVER_ALONE : GIVER_NONE;
     giver->round++;
@@ -136,16 +167,11 @@ static void be_patient(struct giver *giver, int64_t for_us)
     deadline_set(giver->control->loop, &giver->deadline, DEADLINE_OTHER, clock_now_us() + for_us);
 }
 
-/* False: the channel has gone. */
-static bool flush(struct giver *giver)
+/* If the other end is gone on_readable() will see that, behind the last words. */
+static void flush(struct giver *giver)
 {
-    if (!channel_flush(&giver->channel)) {
-        end(giver, "it has gone");
-        return false;
-    }
-    if (channel_has_output(&giver->channel))
+    if (channel_flush(&giver->channel) && channel_has_output(&giver->channel))
         event_add(giver->writable, NULL);
-    return true;
 }
 
 static void put(struct giver *giver, enum handover_kind kind, struct buf *payload, int fd)
@@ -239,21 +265,6 @@ void giver_take_move(void *context, struct client_move *move)
     struct control *control = context;
     move->mail.deliver = deliver_move;
     loop_post(control->loop, &move->mail);
-}
-
-static bool take_taken(struct giver *giver)
-{
-    struct client_move *move = TAILQ_FIRST(&giver->sent);
-    if (move == NULL)
-        return false;
-    TAILQ_REMOVE(&giver->sent, move, entry);
-    giver->n_sent--;
-    giver->n_taken++;
-    moving_end(move, true);
-    if (giver->state == GIVER_SWEEPING)
-        be_patient(giver, PATIENCE_US);
-    send_clients(giver);
-    return true;
 }
 
 /* ---- cancel requests for clients that are still here ---- */
@@ -491,7 +502,12 @@ static bool take(struct giver *giver, const struct channel_record *record)
     case GIVER_GIVEN:
         if (record->kind == HANDOVER_CANCEL)
             return take_cancel(giver, record->payload);
-        return record->kind == HANDOVER_TAKEN && take_taken(giver);
+        if (record->kind != HANDOVER_TAKEN || !take_taken(giver))
+            return false;
+        if (giver->state == GIVER_SWEEPING)
+            be_patient(giver, PATIENCE_US);
+        send_clients(giver);
+        return true;
     case GIVER_GATHERING:
     case GIVER_ALONE:
         break;

@@ -332,7 +332,8 @@ static bool take_keys(struct taker *taker, struct slice payload)
     return true;
 }
 
-/* It is ours once the other process can know it, and not before: until then nobody reads from it. */
+/* It is ours once the other process can know it, and not before: until then nobody reads from it.  If that
+ * does not listen any more it keeps the client, and we shall hear why. */
 static bool take_client(struct taker *taker, struct channel_record *record)
 {
     struct handover_client client;
@@ -341,7 +342,7 @@ static bool take_client(struct taker *taker, struct channel_record *record)
         return false;
     channel_put(&taker->channel, HANDOVER_TAKEN, &nil, -1);
     if (!channel_flush(&taker->channel) || channel_has_output(&taker->channel))
-        return false;
+        return true;
     moving_arrive(taker->control->proxy, record->payload, record->fd);
     record->fd = -1;
     taker->n_clients++;

@@ -139,4 +139,48 @@ all_goes_on('after it');
 $h->stop;
 ok(!-e door(), 'the door goes with the last process');
 
+# When the running process is at fault
+
+sub lender
+{
+    my ($deed) = @_;
+    $h = Howdah->new(node => $node, settings => \%settings, arguments => ['-R']);
+    my %run = (out => '', err => '');
+    $run{handle} = IPC::Run::start(['/usr/bin/python3', dirname($0) . '/takeover.py', door(), 'lend', $deed, $h->port],
+        '<', \'', '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout($Howdah::TIMEOUT));
+    $run{handle}->pump until $run{out} =~ /ready/;
+    return \%run;
+}
+
+for (['version', qr/the running process does not hand over: its version hands over in another way \(99, not 1\)/],
+    ['garbage', qr/the running process does not hand over: it does not answer as howdah would/],
+    ['nothing', qr/the running process does not hand over: it lends what is of no use/]) {
+    my ($deed, $message) = @$_;
+    my $lender = lender($deed);
+    ($status, $output) = $h->run_program('-R', $h->ini);
+    is($status, 1, "from one with $deed nothing is taken over");
+    like($output, $message, '... with a message');
+    $lender->{handle}->finish;
+}
+
+for my $deed ('die', 'dead') {
+    my $lender = lender($deed);
+    $h->{console} = {};
+    $h->start;
+    $lender->{handle}->finish;
+    like($h->log, qr/WARNING process \d+ has gone before all its clients had come/, "$deed: the running process dies");
+    is(client()->value('select 1'), '1', '... and the new one serves');
+    is(Howdah::slurp($h->pidfile), $h->pid . "\n", '... as the pid file says');
+    $next = $h->reboot;
+    $h->wait_for_exit('... and can be followed');
+    $next->stop;
+}
+
+my $lender = lender('no');
+$h->{pid} = $h->spawn($h->command_line);
+$h->wait_for_exit('one that is told no in the middle ends');
+like($h->log, qr/does not hand over any more: not today/, '... with a message');
+ok(-e door(), '... and leaves the door to the other');
+$lender->{handle}->finish;
+
 Howdah->finish;

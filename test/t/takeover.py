@@ -10,6 +10,15 @@ Prints what it has got, one word a record, before it ends.  DEEDs:
   die N      takes N clients, and goes without a word when it has got one more
   wrong      takes a client that it has not got
   silent     says nothing until the other side closes
+
+takeover.py DOOR lend DEED PORT: is asked at DOOR, lends a socket that listens on PORT, and misbehaves.  DEEDs:
+
+  version    speaks a version that does not exist
+  garbage    bytes of no meaning
+  nothing    lends nothing
+  die        goes when the other process listens
+  no         says no then, and stays
+  dead       sends a client and goes at once
 """
 
 import os
@@ -29,10 +38,11 @@ def hello(version=1):
 
 
 class Channel:
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, path=None, accepted=None):
+        self.socket = accepted or socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
-        self.socket.connect(path)
+        if path:
+            self.socket.connect(path)
         self.input = b""
         self.fds = []
 
@@ -63,7 +73,43 @@ class Channel:
                 return payload
 
 
+def lend(path, deed, port):
+    door, listener = socket.socket(socket.AF_UNIX), socket.socket()
+    door.bind(path)
+    door.listen()
+    listener.bind(("127.0.0.1", int(port)))
+    listener.listen()
+    listener.setblocking(False)
+    print("ready", flush=True)
+    channel = Channel(accepted=door.accept()[0])
+    send = channel.socket.sendall
+    channel.until(b"H")
+    if deed == "garbage":
+        send(b"E\0\0\0\0\x08nonsense")
+        return
+    send(hello(99 if deed == "version" else 1))
+    socket.send_fds(channel.socket, [record(b"D", b"", True)], [door.fileno()])
+    if deed != "nothing":
+        socket.send_fds(channel.socket, [record(b"L", b"\0", True)], [listener.fileno()])
+    send(record(b"I"))
+    if deed not in ("die", "no", "dead"):
+        channel.until(None)
+        return
+    channel.until(b"l")
+    if deed == "no":
+        send(record(b"N", b"not today\0"))
+        channel.until(None)
+    if deed == "dead":
+        ends = socket.socketpair()
+        client = b"app\0app\0" + bytes(8) + b"12345678" + bytes(6 * 4)
+        channel.socket.shutdown(socket.SHUT_RD)
+        socket.send_fds(channel.socket, [record(b"C", client, True)], [ends[0].fileno()])
+
+
 def main(path, deed, *arguments):
+    if deed == "lend":
+        lend(path, *arguments)
+        return
     channel = Channel(path)
     send = channel.socket.sendall
     if deed == "version":
