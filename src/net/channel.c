@@ -22,11 +22,19 @@ void channel_init(struct channel *channel, int fd)
     TAILQ_INIT(&channel->out);
 }
 
+/* There may have been keys in it. */
+static void wipe(struct buf *buf)
+{
+    if (buf->data != NULL)
+        mem_wipe(buf->data, buf->cap);
+    buf_done(buf);
+}
+
 static void drop_first(struct channel *channel)
 {
     struct channel_out *out = TAILQ_FIRST(&channel->out);
     TAILQ_REMOVE(&channel->out, out, entry);
-    buf_done(&out->bytes);
+    wipe(&out->bytes);
     mem_free(out);
 }
 
@@ -41,7 +49,7 @@ void channel_close(struct channel *channel)
     channel->n_fds = 0;
     while (channel_has_output(channel))
         drop_first(channel);
-    buf_done(&channel->in);
+    wipe(&channel->in);
 }
 
 /* ---- input ---- */
@@ -137,7 +145,7 @@ void channel_put(struct channel *channel, uint8_t kind, struct buf *payload, int
     buf_append_u8(&out->bytes, fd >= 0);
     buf_append_u32(&out->bytes, (uint32_t)payload->len);
     buf_append(&out->bytes, payload->data, payload->len);
-    buf_done(payload);
+    wipe(payload);
     TAILQ_INSERT_TAIL(&channel->out, out, entry);
 }
 
