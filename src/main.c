@@ -14,6 +14,7 @@
 
 #include "admin/control.h"
 #include "admin/descriptors.h"
+#include "admin/taker.h"
 #include "base/daemon.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -31,7 +32,7 @@
 enum { WORKERS_MAX = 64 };
 
 struct options {
-    bool daemon, quiet, check;
+    bool daemon, quiet, check, reboot;
     int verbose;
     const char *user; /* borrowed from argv, as all here; NULL: not given */
     const char *file;
@@ -43,6 +44,9 @@ static const char usage[] =
     "  -q, --quiet      nothing on standard output and error\n"
     "  -v, --verbose    more in the log\n"
     "  -u, --user=USER  become this user\n"
+    "  -R, --reboot     take over from the process that runs with the same file: its sockets, and "
+    "its\n"
+    "                   clients with their sessions; without one, start as usual\n"
     "      --check      say everything that is wrong with FILE.ini; exit with 1 if anything is\n"
     "  -V, --version    show the version and exit\n"
     "  -h, --help       show this and exit\n";
@@ -66,9 +70,6 @@ static void run_other(int option)
     case 'S':
         conf_write_sample(stdout);
         exit(0);
-    case 'R':
-        fputs("howdah: --reboot is not supported yet by this version\n", stderr);
-        exit(1);
     default:
         fputs(usage, stderr);
         exit(1);
@@ -101,6 +102,9 @@ static struct options read_options(int argc, char **argv)
             break;
         case 'C':
             options.check = true;
+            break;
+        case 'R':
+            options.reboot = true;
             break;
         default:
             run_other(option);
@@ -240,16 +244,43 @@ static struct pidfile *write_pidfile(const struct settings *settings)
     return pidfile;
 }
 
+/* NULL: there is nobody. */
+static struct taker *ask_running(const struct settings *settings)
+{
+    struct err err;
+    struct taker *taker = NULL;
+    switch (taker_ask(settings, &taker, &err)) {
+    case TAKER_REFUSED:
+        die(err.message, NULL);
+        break;
+    case TAKER_NOBODY:
+        log_info("there is no process to take over from, starting as usual");
+        break;
+    case TAKER_LENT:
+        break;
+    }
+    return taker;
+}
+
+static struct pidfile *get_pidfile(struct taker *taker, const struct settings *settings)
+{
+    struct pidfile *inherited = taker != NULL ? taker_pidfile(taker, settings->pidfile) : NULL;
+    return inherited != NULL ? inherited : write_pidfile(settings);
+}
+
 /* parent: who waits for a daemon, or -1. */
-static int serve(struct settings *settings, int n_sockets, int parent)
+static int serve(struct settings *settings, int n_sockets, int parent, bool reboot)
 {
     struct proxy proxy = {.n_workers = count_workers(settings), .n_sockets = n_sockets};
+    struct taker *taker = reboot ? ask_running(settings) : NULL;
+    if (taker != NULL)
+        taker_lend(taker, &proxy);
     if (RAND_bytes(proxy.mock_key, sizeof proxy.mock_key) != 1)
         die("no random numbers", NULL);
     proxy.workers = mem_new_array(proxy.n_workers, sizeof(struct worker *));
     proxy.pools = pools_new(proxy.n_workers, settings->track_extra_parameters);
     open_workers(&proxy, settings);
-    struct pidfile *pidfile = write_pidfile(settings);
+    proxy.pidfile = get_pidfile(taker, settings);
     struct control *control = control_new(&proxy, settings_ref(settings));
     start_workers(&proxy);
     log_info("process up: howdah %s, libevent %s (%s), adns: libc, tls: %s, workers: %u",
@@ -258,12 +289,12 @@ static int serve(struct settings *settings, int n_sockets, int parent)
              proxy.n_workers);
     if (parent >= 0)
         daemon_ready(parent);
-    int status = control_run(control);
+    int status = control_run(control, taker);
     end_workers(&proxy);
     control_free(control);
     pools_free(proxy.pools);
     mem_free(proxy.workers);
-    pidfile_remove(pidfile);
+    pidfile_remove(proxy.pidfile);
     return status;
 }
 
@@ -279,12 +310,12 @@ int main(int argc, char **argv)
     leave_root(&options, settings);
     if (!logging_apply(settings, &err))
         die(err.message, NULL);
-    if (!pidfile_check(settings->pidfile, &err))
+    if (!options.reboot && !pidfile_check(settings->pidfile, &err))
         die(err.message, NULL);
     int parent = options.daemon ? go_to_background(settings) : -1;
     descriptors_raise_limit();
     descriptors_log(settings);
-    int status = serve(settings, n_sockets, parent);
+    int status = serve(settings, n_sockets, parent, options.reboot);
     settings_unref(settings);
     log_close();
     libevent_global_shutdown();

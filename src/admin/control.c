@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include "admin/descriptors.h"
+#include "admin/giver.h"
 #include "admin/retire.h"
 #include "admin/session.h"
+#include "admin/taker.h"
 #include "base/container.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -62,7 +64,7 @@ static struct settings *read_settings(struct control *control)
 
 bool control_reload(struct control *control, struct err *err)
 {
-    supervisor_reload_begins();
+    supervisor_reload_begins(control);
     struct settings *settings = read_settings(control);
     struct err cause;
     /* The log file may have been renamed: it is opened anew whatever the settings say. */
@@ -236,12 +238,16 @@ static void stop(struct control *control)
         return;
     control->ended = true;
     if (!control->draining)
-        supervisor_shutdown_begins();
+        supervisor_shutdown_begins(control);
     event_base_loopbreak(control->loop->base);
 }
 
 static bool has_drained(struct control *control)
 {
+    if (giver_is_done(control->giver)) {
+        log_info("the last client has left, exiting");
+        return true;
+    }
     switch (atomic_load(&control->proxy->shutdown)) {
     case SHUTDOWN_WAIT_FOR_SERVERS:
         if (has_servers(control, NULL))
@@ -276,8 +282,15 @@ static void close_tcp(struct worker *worker)
     worker_post_close_listeners(worker, false);
 }
 
+void control_wait_for_last(struct control *control)
+{
+    control->draining = true;
+    poll_again(control);
+}
+
 void control_shutdown(struct control *control, enum shutdown_mode mode)
 {
+    giver_shut(control->giver);
     if (mode == SHUTDOWN_NONE) {
         stop(control);
         return;
@@ -285,7 +298,7 @@ void control_shutdown(struct control *control, enum shutdown_mode mode)
     control_end_suspension(control);
     atomic_store(&control->proxy->shutdown, mode);
     if (!control->draining)
-        supervisor_shutdown_begins();
+        supervisor_shutdown_begins(control);
     control->draining = true;
     control_for_each_worker(control, close_tcp);
     control_for_each_worker(control, worker_post_review);
@@ -421,16 +434,24 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     proxy->console_context = control;
     proxy->seat_console = seat_console;
     proxy->cancel_console = cancel_console;
+    proxy->take_move = giver_take_move;
+    proxy->pass_cancel = taker_pass_cancel;
+    control->giver = giver_new(control);
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
     return control;
 }
 
-int control_run(struct control *control)
+int control_run(struct control *control, struct taker *taker)
 {
+    control->taker = taker;
     stats_start(control);
     retire_start(control);
     supervisor_start(control);
+    if (taker != NULL)
+        taker_start(taker, control);
+    else
+        giver_open(control->giver, -1);
     loop_run(control->loop);
     return 0;
 }
@@ -444,6 +465,7 @@ void control_free(struct control *control)
      * workers that are no more. */
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
+    giver_end(control->giver);
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
     struct request *request;
@@ -456,6 +478,8 @@ void control_free(struct control *control)
     supervisor_stop(control);
     for (int i = 0; i < CONTROL_SIGNALS; i++)
         event_free(control->signals[i]);
+    giver_free(control->giver);
+    taker_free(control->taker);
     loop_free(control->loop);
     settings_unref(control->settings);
     mem_free(control);

@@ -30,8 +30,10 @@
 struct database;
 struct err;
 struct event;
+struct giver;
 struct request;
 struct settings;
+struct taker;
 
 enum { CONTROL_SIGNALS = 6 };
 
@@ -64,6 +66,8 @@ struct control {
     struct pool *retiring;  /* owned list: out of the registry, but workers may know them */
     struct stats stats;
     struct supervisor supervisor;
+    struct giver *giver; /* owned: for a process that takes over from us */
+    struct taker *taker; /* owned: we take over from another, or have; NULL: we do not */
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 
@@ -71,7 +75,8 @@ struct control {
 struct control *control_new(struct proxy *proxy, struct settings *settings);
 void control_free(struct control *control); /* accepts NULL */
 
-int control_run(struct control *control); /* until the shutdown is complete; the exit status */
+/* Until the shutdown is complete; the exit status.  taker is taken over; NULL: we do not take over. */
+int control_run(struct control *control, struct taker *taker);
 
 /* Reads the settings again.  False: the old ones stay, what is wrong has been logged. */
 bool control_reload(struct control *control, struct err *err);
@@ -80,6 +85,8 @@ bool control_reload(struct control *control, struct err *err);
 void control_shutdown(struct control *control, enum shutdown_mode mode);
 
 void control_for_each_worker(struct control *control, void (*post)(struct worker *worker));
+/* Another process has taken over: the end comes when the last client has left. */
+void control_wait_for_last(struct control *control);
 
 /* For the commands of the console. */
 /* Takes the counted reference.  False: the log cannot be opened, and the old settings stay. */

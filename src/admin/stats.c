@@ -121,7 +121,7 @@ static void tell_period(const struct control *control, const struct part_stats *
              (unsigned long long)a->wait_us);
     if (control->settings->log_stats)
         log_info("%s", line);
-    supervisor_status(line);
+    supervisor_status(control, line);
 }
 
 static void end_period(void *context, struct buf *answers, size_t n_answers)

@@ -6,9 +6,15 @@
 #include "base/container.h"
 #include "base/systemd.h"
 
+static bool may_tell(const struct control *control)
+{
+    return !control->supervisor.silent;
+}
+
 static void on_ready(void *context, struct buf *answers, size_t n_answers)
 {
-    systemd_notify("READY=1");
+    if (may_tell(context))
+        systemd_notify("READY=1");
 }
 
 static void schedule_beat(struct control *control)
@@ -21,7 +27,7 @@ static void schedule_beat(struct control *control)
 static void on_alive(void *context, struct buf *answers, size_t n_answers)
 {
     struct control *control = context;
-    if (control->ended)
+    if (control->ended || !may_tell(control))
         return;
     systemd_notify("WATCHDOG=1");
     schedule_beat(control);
@@ -49,9 +55,10 @@ void supervisor_stop(struct control *control)
     deadline_clear(control->loop, &control->supervisor.beat);
 }
 
-void supervisor_reload_begins(void)
+void supervisor_reload_begins(const struct control *control)
 {
-    systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now_us());
+    if (may_tell(control))
+        systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now_us());
 }
 
 void supervisor_reload_ends(struct control *control)
@@ -59,12 +66,20 @@ void supervisor_reload_ends(struct control *control)
     survey_start(control->proxy, control->loop, NULL, on_ready, control);
 }
 
-void supervisor_shutdown_begins(void)
+void supervisor_shutdown_begins(const struct control *control)
 {
-    systemd_notify("STOPPING=1");
+    if (may_tell(control))
+        systemd_notify("STOPPING=1");
 }
 
-void supervisor_status(const char *line)
+void supervisor_status(const struct control *control, const char *line)
 {
-    systemd_notify("STATUS=%s", line);
+    if (may_tell(control))
+        systemd_notify("STATUS=%s", line);
+}
+
+void supervisor_hand_over(struct control *control, int pid)
+{
+    systemd_notify("MAINPID=%d", pid);
+    control->supervisor.silent = true;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -87,11 +88,44 @@ struct pidfile *pidfile_write(const char *path, struct err *err)
     return pidfile;
 }
 
+int pidfile_descriptor(const struct pidfile *pidfile)
+{
+    return pidfile->fd;
+}
+
+struct pidfile *pidfile_inherit(const char *path, int fd)
+{
+    if (!in_place(fd, path)) {
+        close(fd);
+        return NULL;
+    }
+    struct pidfile *pidfile = mem_new(sizeof *pidfile);
+    pidfile->path = mem_strdup(path);
+    pidfile->fd = fd;
+    return pidfile;
+}
+
+bool pidfile_update(struct pidfile *pidfile, struct err *err)
+{
+    if (lseek(pidfile->fd, 0, SEEK_SET) < 0 || ftruncate(pidfile->fd, 0) < 0 ||
+        dprintf(pidfile->fd, "%d\n", (int)getpid()) < 0)
+        return fail(-1, pidfile->path, err);
+    return true;
+}
+
+/* Another process that has inherited it may have put its own in. */
+static bool is_ours(const struct pidfile *pidfile)
+{
+    char text[16] = "";
+    return in_place(pidfile->fd, pidfile->path) &&
+           pread(pidfile->fd, text, sizeof text - 1, 0) > 0 && atoi(text) == (int)getpid();
+}
+
 void pidfile_remove(struct pidfile *pidfile)
 {
     if (pidfile == NULL)
         return;
-    if (in_place(pidfile->fd, pidfile->path))
+    if (is_ours(pidfile))
         unlink(pidfile->path);
     close(pidfile->fd);
     mem_free(pidfile->path);

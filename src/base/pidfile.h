@@ -18,6 +18,13 @@ struct pidfile;
 bool pidfile_check(const char *path, struct err *err);
 /* NULL: another instance has it, or it could not be written. */
 struct pidfile *pidfile_write(const char *path, struct err *err);
-void pidfile_remove(struct pidfile *pidfile); /* accepts NULL */
+void pidfile_remove(struct pidfile *pidfile); /* accepts NULL; the file stays if it is another's */
+
+/* From process to process: the lock goes with the descriptor, so that there is always one.  What is in
+ * the file stays until pidfile_update(). */
+int pidfile_descriptor(const struct pidfile *pidfile); /* borrowed */
+/* Takes fd over.  NULL: it is not that file. */
+struct pidfile *pidfile_inherit(const char *path, int fd);
+bool pidfile_update(struct pidfile *pidfile, struct err *err);
 
 #endif

@@ -4,7 +4,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 bool systemd_is_built(void)
 {
@@ -21,6 +23,28 @@ int64_t systemd_watchdog_us(void)
 {
     uint64_t us = 0;
     return sd_watchdog_enabled(0, &us) > 0 ? (int64_t)us : 0;
+}
+
+const char *systemd_socket(void)
+{
+    const char *socket = getenv("NOTIFY_SOCKET");
+    return socket != NULL ? socket : "";
+}
+
+static void set_number(const char *name, int64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    setenv(name, text, 1);
+}
+
+void systemd_inherit(const char *socket, int64_t watchdog_us)
+{
+    if (socket[0] == '\0')
+        return;
+    setenv("NOTIFY_SOCKET", socket, 1);
+    set_number("WATCHDOG_USEC", watchdog_us);
+    set_number("WATCHDOG_PID", getpid());
 }
 
 void systemd_notify(const char *format, ...)
@@ -48,6 +72,15 @@ int systemd_take_sockets(void)
 int64_t systemd_watchdog_us(void)
 {
     return 0;
+}
+
+const char *systemd_socket(void)
+{
+    return "";
+}
+
+void systemd_inherit(const char *socket, int64_t watchdog_us)
+{
 }
 
 void systemd_notify(const char *format, ...)

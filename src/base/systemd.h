@@ -20,6 +20,10 @@ bool systemd_is_built(void);
  * call tells, and only in the process that was started, not in one that it has forked. */
 int systemd_take_sockets(void);
 int64_t systemd_watchdog_us(void); /* WATCHDOG=1 is awaited as often as this; 0: never */
+/* Where it is told; "" for nowhere.  A process that takes over is told so by the one that was started:
+ * before there are threads. */
+const char *systemd_socket(void);
+void systemd_inherit(const char *socket, int64_t watchdog_us);
 void systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

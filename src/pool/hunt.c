@@ -314,7 +314,8 @@ void part_hunt(struct part *part)
 
 void part_open_minimum(struct part *part)
 {
-    if (!may_open(part) || (part->n_clients == 0 && part->db->user == NULL))
+    if (!may_open(part) || part->worker->parting ||
+        (part->n_clients == 0 && part->db->user == NULL))
         return;
     int limit = atomic_load(&part->pool->limit);
     int least = conf_min_pool_size(part->worker->settings, part->db);

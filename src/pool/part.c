@@ -405,6 +405,9 @@ static void place_one(struct part *part, struct server *server)
             place_unsuited(part, server);
     } else if (to >= 0) {
         server_hand_over(server, part->pool->parts[to]);
+    } else if (part->worker->parting) {
+        part_enlist(part, server, SERVER_LEASED);
+        server_close(server, "handed over");
     } else {
         make_idle(part, server);
         /* Somebody may have begun to wait before the server could be seen. */
@@ -529,6 +532,14 @@ static void close_idle(struct part *part, const char *reason)
     struct server *server;
     while ((server = TAILQ_FIRST(&part->idle)) != NULL)
         server_close(server, reason);
+}
+
+void pool_worker_part(struct pool_worker *worker)
+{
+    struct part *part;
+    worker->parting = true;
+    TAILQ_FOREACH (part, &worker->parts, entry)
+        close_idle(part, "handed over");
 }
 
 void part_close_all(struct part *part, const char *reason)

@@ -205,6 +205,7 @@ struct pool_worker {
     size_t n_retired;
     bool stopping;  /* no new servers; those that become free are closed */
     bool suspended; /* nothing is read, opened, handed over or closed for its age */
+    bool parting;   /* its clients leave: a server is closed that nobody waits for */
 };
 
 struct resolver;
@@ -270,6 +271,10 @@ void pool_worker_free_parts(struct pool_worker *worker); /* when no mail can com
 void pool_worker_reload(struct pool_worker *worker, struct settings *settings);
 /* After a pause or its end, a database's servers are closed or its waiters served. */
 void pool_worker_review(struct pool_worker *worker);
+
+/* Its clients leave for another process: idle servers are closed, and from now on whatever becomes free
+ * while nobody waits. */
+void pool_worker_part(struct pool_worker *worker);
 
 /* This worker's part of the pool; made if need be. */
 struct part *part_get(struct pool_worker *worker, struct pool *pool);

@@ -78,6 +78,13 @@ void cancel_new_key(struct client *client, uint32_t pid)
     map_add(by_key, &client->by_key);
 }
 
+void cancel_keep_key(struct client *client, const uint8_t key[KEY_LEN])
+{
+    memcpy(client->key, key, KEY_LEN);
+    client->by_key.hash = hash_of(client->key);
+    map_add(&client->worker->by_key, &client->by_key);
+}
+
 static void send_on(struct cancel_request *request);
 
 static struct loop *loop_of_origin(const struct cancel_request *request)
@@ -98,6 +105,8 @@ static void deliver_back(struct mail *mail, struct loop *loop)
             break;
         }
     }
+    if (request->back != NULL)
+        loop_post(request->back, request->then);
     mem_free(request);
 }
 
@@ -115,14 +124,21 @@ static void cancel_waiting(struct client *client)
     refuse_statement(client, &err);
 }
 
-/* No client of a worker has the key: it is of the console, of a peer, or of nobody.  Not even that is
- * told. */
+/* No client of a worker has the key: it is of the console, of a client that has not come yet from the
+ * process that we take over from, of a peer, or of nobody.  Not even that is told. */
 static void pass_on(struct cancel_request *request, struct worker *worker)
 {
     struct proxy *proxy = request->proxy;
     int own_id = settings_of(worker)->peer_id;
     if (own_id == 0 || peer_key_id(request->key) == own_id) {
-        proxy->cancel_console(proxy->console_context, request);
+        if (atomic_load(&proxy->has_predecessor)) {
+            request->reason = "cancel request was passed to the process before this one";
+            request->mail.deliver = deliver_back;
+            proxy->pass_cancel(proxy->console_context, request->key, loop_of_origin(request),
+                               &request->mail);
+        } else {
+            proxy->cancel_console(proxy->console_context, request);
+        }
         return;
     }
     request->mail.deliver = deliver_back;
@@ -182,5 +198,17 @@ void cancel_request(struct client *client, struct slice key)
     request->client_id = client->id;
     request->reason = "bad cancel key";
     memcpy(request->key, key.ptr, KEY_LEN);
+    send_on(request);
+}
+
+void cancel_for_successor(struct proxy *proxy, const uint8_t key[KEY_LEN], struct loop *back,
+                          struct mail *then)
+{
+    struct cancel_request *request = mem_new(sizeof *request);
+    request->proxy = proxy;
+    request->back = back;
+    request->then = then;
+    request->reason = "bad cancel key";
+    memcpy(request->key, key, KEY_LEN);
     send_on(request);
 }

@@ -17,6 +17,7 @@
 #include "proto/startup.h"
 #include "session/cancel.h"
 #include "session/greet.h"
+#include "session/moving.h"
 #include "session/names.h"
 #include "session/worker.h"
 
@@ -148,6 +149,7 @@ void client_set_deadline(struct client *client)
         break;
     case CLIENT_REFUSING:
     case CLIENT_CANCELING:
+    case CLIENT_MOVING:
     case CLIENT_CLOSED:
         set(client, DEADLINE_LOGIN, 0);
         break;
@@ -292,7 +294,7 @@ void client_detach(struct client *client)
 
 void client_close(struct client *client, const char *reason)
 {
-    if (client->state == CLIENT_CLOSED)
+    if (client->state >= CLIENT_MOVING)
         return;
     if (reason != NULL && settings_of(client)->log_disconnections)
         client_log(client, LOG_INFO, "closing because: %s (age=%llds)", reason,
@@ -303,10 +305,17 @@ void client_close(struct client *client, const char *reason)
     client_detach(client);
 }
 
+void client_forget(struct client *client)
+{
+    client->state = CLIENT_CLOSED;
+    stream_close(&client->stream);
+    client_detach(client);
+}
+
 void client_fail(struct client *client, const struct err *err)
 {
     struct buf out = BUF_NONE;
-    if (client->state == CLIENT_CLOSED)
+    if (client->state >= CLIENT_MOVING)
         return;
     response_error(&out, "FATAL", err);
     /* In the middle of a message of the server's there is no place for one of ours. */
@@ -436,6 +445,8 @@ void client_turn_idle(struct client *client)
         client_close(client, "client unexpected eof");
         return;
     }
+    if (client->worker->moving && moving_try(client))
+        return;
     if (client->stash.len > 0)
         worker_watch(client->worker);
     client_set_deadline(client);
@@ -458,6 +469,8 @@ void client_give_back_unused(struct client *client)
     client->server = NULL;
     client->state = CLIENT_IDLE;
     server_release(server);
+    if (client->worker->moving && moving_try(client))
+        return;
     if (client->stash.len > 0)
         worker_watch(client->worker);
     client_set_deadline(client);
@@ -552,6 +565,7 @@ static void on_readable(struct stream *stream)
         if (stream->peer_closed)
             client_close(client, NULL);
         break;
+    case CLIENT_MOVING:
     case CLIENT_CLOSED:
         break;
     }
@@ -568,16 +582,22 @@ static void on_drained(struct stream *stream)
 
 static const struct stream_events events = {.readable = on_readable, .drained = on_drained};
 
-void client_open(struct worker *worker, int fd, const struct address *address)
+struct client *client_resume(struct worker *worker, int fd, const struct address *address,
+                             int64_t connected_us)
 {
     struct client *client = mem_new(sizeof *client);
     client->worker = worker;
     client->address = *address;
     client->id = atomic_fetch_add(&worker->proxy->pools->last_id, 1) + 1;
-    client->connected_us = client->requested_us = clock_now_us();
+    client->connected_us = client->requested_us = connected_us;
     client->deadline.expired = on_deadline;
     TAILQ_INSERT_TAIL(&worker->clients, client, entry);
     atomic_fetch_add(&worker->n_sockets, 1);
     stream_open(&client->stream, worker->loop, fd, false, &events);
-    startup_begin(client);
+    return client;
+}
+
+void client_open(struct worker *worker, int fd, const struct address *address)
+{
+    startup_begin(client_resume(worker, fd, address, clock_now_us()));
 }

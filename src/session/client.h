@@ -7,6 +7,8 @@
  *   ACTIVE --transaction over--> IDLE
  *   WAITING --statement refused--> REFUSING --read to its end, error sent--> IDLE
  *   STARTUP --cancel request--> CANCELING      any --end, error, timeout--> CLOSED
+ *   IDLE, WAITING --another process takes over--> MOVING --it has it--> CLOSED (without a word), or
+ *   MOVING --it does not want it--> IDLE       nothing else happens to a client that is MOVING
  *
  * Ownership:  by its worker's list; frees itself after client_close()
  * Threading:  the thread of its worker
@@ -26,6 +28,7 @@
 #include "pool/pool.h"
 
 struct client_login;
+struct client_move;
 struct err;
 struct params;
 struct server;
@@ -41,6 +44,7 @@ enum client_state {
     CLIENT_ACTIVE,
     CLIENT_REFUSING,
     CLIENT_CANCELING,
+    CLIENT_MOVING,
     CLIENT_CLOSED,
 };
 
@@ -86,6 +90,7 @@ struct client {
     struct deadline deadline;   /* login, idle, wait or query: of the present state */
     struct client_login *login; /* owned; until IDLE */
     struct err *refusal;        /* owned; while REFUSING */
+    struct client_move *move;   /* borrowed; while MOVING: see moving.h */
     struct address address;
     struct mail mail;
     char *user; /* owned: as it logged in */
@@ -93,6 +98,11 @@ struct client {
 
 /* A new connection; takes the socket over. */
 void client_open(struct worker *worker, int fd, const struct address *address);
+/* The same for a client that goes on from where it was in another process. */
+struct client *client_resume(struct worker *worker, int fd, const struct address *address,
+                             int64_t connected_us);
+/* Its socket is another process's now, or was given to it: closes it here without a word. */
+void client_forget(struct client *client);
 
 /* Does it keep its server until it leaves? */
 static inline bool client_in_session_mode(const struct client *client)

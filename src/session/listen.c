@@ -292,9 +292,32 @@ static bool open_handed_over(struct worker *worker, struct err *err)
     return true;
 }
 
+/* All that the other process had, on as many workers as there are: so nobody who waits in one of them is
+ * lost.  The unix sockets are the first worker's. */
+static void open_inherited(struct worker *worker)
+{
+    const struct proxy *proxy = worker->proxy;
+    for (size_t i = 0; i < proxy->n_inherited; i++) {
+        struct inherited *inherited = &proxy->inherited[i];
+        struct address address;
+        char text[ADDRESS_TEXT];
+        socket_local(inherited->fd, &address);
+        bool is_unix = address_is_unix(&address);
+        if (worker->pool.index != (is_unix ? 0 : i % proxy->n_workers))
+            continue;
+        add(worker, inherited->fd, is_unix, inherited->path);
+        inherited->fd = -1;
+        log_debug("listening on %s, as the other process did", address_text(&address, text));
+    }
+}
+
 bool listen_open(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->pool.settings;
+    if (worker->proxy->n_inherited > 0) {
+        open_inherited(worker);
+        return true;
+    }
     if (worker->proxy->n_sockets > 0)
         return worker->pool.index > 0 || open_handed_over(worker, err);
     const char *list = settings->listen_addr;
@@ -329,7 +352,7 @@ void listen_close(struct worker *worker, bool unix_too)
         }
         event_free(listener->event);
         close(listener->fd);
-        if (listener->path[0] != '\0')
+        if (listener->path[0] != '\0' && !atomic_load(&worker->proxy->files_are_lent))
             unlink(listener->path);
     }
     worker->n_listeners = kept;
@@ -338,4 +361,20 @@ void listen_close(struct worker *worker, bool unix_too)
         mem_free(worker->listeners);
         worker->listeners = NULL;
     }
+}
+
+void listen_pause(struct worker *worker, bool pause)
+{
+    deadline_clear(worker->loop, &worker->accept_again);
+    set_accepting(worker, !pause);
+}
+
+bool listen_next(const struct worker *worker, size_t *at, int *fd, const char **path)
+{
+    if (*at == worker->n_listeners)
+        return false;
+    *fd = worker->listeners[*at].fd;
+    *path = worker->listeners[*at].path;
+    ++*at;
+    return true;
 }

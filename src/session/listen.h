@@ -11,6 +11,7 @@
 #define SESSION_LISTEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct err;
 struct worker;
@@ -18,5 +19,9 @@ struct worker;
 bool listen_open(struct worker *worker, struct err *err);
 void listen_close(struct worker *worker, bool unix_too);
 void listen_hold(struct worker *worker, bool hold); /* who comes meanwhile waits in the kernel */
+/* Another process accepts on the same sockets, or does not any more. */
+void listen_pause(struct worker *worker, bool pause);
+/* The worker's next socket: *at starts at 0.  False: that was the last. */
+bool listen_next(const struct worker *worker, size_t *at, int *fd, const char **path);
 
 #endif

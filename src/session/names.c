@@ -340,6 +340,17 @@ static void no_such_statement(struct client *client, const char *text)
     expect_error(client, &err);
 }
 
+void names_keep_unnamed(struct client *client, const char *body, size_t len)
+{
+    struct unnamed *unnamed = client->unnamed;
+    if (unnamed == NULL || unnamed->cap < len) {
+        client->unnamed = unnamed = mem_resize(unnamed, sizeof *unnamed + len);
+        unnamed->cap = len;
+    }
+    memcpy(unnamed->body, body, len);
+    unnamed->len = len;
+}
+
 /* Parse of the unnamed statement goes through as it is, but we keep a copy, for a later transaction
  * that may run on another server.  One that is too long for that can be used in this one only. */
 static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
@@ -348,15 +359,10 @@ static enum names_step parse_unnamed(struct client *client, const char *at, size
     bool kept = len <= LIMIT_KEPT_STATEMENT;
     if (left < total_of(at) && kept)
         return NAMES_MORE;
-    struct unnamed *unnamed = client->unnamed;
-    if (kept && (unnamed == NULL || unnamed->cap < len)) {
-        client->unnamed = unnamed = mem_resize(unnamed, sizeof *unnamed + len);
-        unnamed->cap = len;
-    }
     if (kept)
-        memcpy(unnamed->body, at + MESSAGE_HEADER + 1, len);
-    if (unnamed != NULL)
-        unnamed->len = kept ? len : 0;
+        names_keep_unnamed(client, at + MESSAGE_HEADER + 1, len);
+    else if (client->unnamed != NULL)
+        client->unnamed->len = 0;
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     return NAMES_PASS;
@@ -593,4 +599,30 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
     /* The server keeps it: others may use it, and the oldest give way when room is needed. */
     expect(client, REPLY_CLOSE, REPLY_FAKE, note);
     return NAMES_REWRITTEN;
+}
+
+/* ---- from process to process ---- */
+
+bool names_next(const struct client *client, uint32_t *at, const char **text,
+                const struct statement **statement)
+{
+    const struct name *name;
+    while ((name = (const struct name *)map_next(&client->names, at)) != NULL) {
+        if (name->statement == NULL)
+            continue;
+        *text = name->text;
+        *statement = name->statement;
+        return true;
+    }
+    return false;
+}
+
+/* Whatever the settings were when it was parsed: a server that lacks it parses it under the present
+ * ones, see renew(), and none of this process has it. */
+void names_add(struct client *client, const char *text, const char *body, size_t len)
+{
+    struct statement *statement =
+        statement_intern(table_of(client), body, len, environment(client));
+    set_statement(client, get(client, text), statement);
+    statement_unref(table_of(client), statement);
 }

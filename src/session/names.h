@@ -26,6 +26,7 @@
 #include "proto/replies.h"
 
 struct client;
+struct statement;
 
 /* What the client has prepared without a name. */
 struct unnamed {
@@ -64,5 +65,12 @@ void *names_unnamed_note_of(struct client *client);
 void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
 void names_unnamed_settled(struct client *client, const void *note, enum reply_outcome outcome);
 void names_clear(struct client *client); /* DEALLOCATE ALL, or the end of the client */
+
+/* For a client between two transactions that goes to another process, or comes from one.  body: of Parse
+ * behind the name. */
+bool names_next(const struct client *client, uint32_t *at, const char **text,
+                const struct statement **statement); /* *at starts at 0 */
+void names_add(struct client *client, const char *text, const char *body, size_t len);
+void names_keep_unnamed(struct client *client, const char *body, size_t len);
 
 #endif

@@ -9,6 +9,7 @@
 #include "pool/server.h"
 #include "session/client.h"
 #include "session/listen.h"
+#include "session/moving.h"
 #include "session/suspend.h"
 
 /* Does anybody's query or transaction have a time limit? */
@@ -69,6 +70,7 @@ static void close_all(struct worker *worker)
     err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "pooler is shutting down");
     listen_close(worker, true);
     worker->pool.stopping = true;
+    moving_end_all(worker);
     while ((client = TAILQ_FIRST(&worker->clients)) != NULL)
         client_fail(client, &err);
     peers_end_all(worker);

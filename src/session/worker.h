@@ -20,6 +20,7 @@
 
 struct cancel_request;
 struct client;
+struct client_move;
 struct console_seat;
 struct listener;
 
@@ -43,6 +44,23 @@ struct proxy {
     /* A cancel request with the key of no client; cancel_finish() ends it. */
     void (*cancel_console)(void *context, struct cancel_request *request);
     void *console_context;
+    /* Sends a client to another process, and brings it back if that does not take it; see moving.h.
+     * Called on a worker's thread. */
+    void (*take_move)(void *context, struct client_move *move);
+    /* Sends a cancel key to the process that we take over from; when that has done with it, `then` is
+     * posted to `back`.  If that cannot be any more it is freed: it is from the heap. */
+    void (*pass_cancel)(void *context, const uint8_t key[8], struct loop *back, struct mail *then);
+    atomic_bool has_predecessor; /* there is one, which may still have clients */
+    struct inherited *inherited; /* owned by main: sockets from another process, and no others */
+    size_t n_inherited;
+    atomic_bool files_are_lent; /* the files of the sockets are another process's to remove */
+    struct pidfile *pidfile;    /* owned by main; NULL: none */
+};
+
+/* A listening socket, and its file, if it has one that we remove at the end. */
+struct inherited {
+    int fd;     /* owned, until a worker has it */
+    char *path; /* owned; "" for none */
 };
 
 struct worker {
@@ -62,6 +80,7 @@ struct worker {
     size_t n_listeners;
     struct deadline accept_again;
     struct deadline watch; /* looks after clients that have sent a part of a message */
+    bool moving;           /* clients go to another process when they are idle */
     bool accept_failed;    /* and since then there was always somebody left to accept */
 };
 

@@ -217,6 +217,26 @@ sub start
     return $self;
 }
 
+=head2 $h->reboot
+
+Starts another process with C<-R> and the same files; returns an object for it, when it has taken over.  The
+old one is still C<$h>: it ends when its last client has left.
+
+=cut
+
+sub reboot
+{
+    my ($self, %options) = @_;
+    my $next = bless {%$self, options => {%{$self->{options}}, arguments => ['-R'], %options}}, ref $self;
+    $next->write_files;
+    my $position = $next->log_position;
+    $next->{pid} = $next->spawn($next->command_line);
+    push @running, $next;
+    $next->poll_until(sub { $next->must_live; substr($next->log, $position) =~ /took over \d+ clients from process $self->{pid}\b/ },
+        'the new process has taken over');
+    return $next;
+}
+
 sub command_line
 {
     my ($self) = @_;
