@@ -121,6 +121,11 @@ drivers: all ## the drivers of test/drivers, each in its own language
 	@if [ -x test/drivers/run ]; then HOWDAH=$(PROGRAM) test/drivers/run; \
 	else echo "there is no test/drivers/run yet"; fi
 
+regress: ## PostgreSQL's own tests, directly and through howdah (MODE=transaction: what is lost there)
+	@scripts/install-deps build test regress
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) test/regress/run $(or $(MODE),session)
+
 lint: ## layout, static analysis, warnings of two compilers
 	@scripts/install-deps build test lint
 	@scripts/lint
@@ -151,4 +156,4 @@ clean: ## remove what was built
 -include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(UNIT_TESTS:.t=.d)
 
 .PHONY: all help unit-tests fuzz-targets layers deps check check-unit check-tap asan tsan fuzz drivers \
-	lint format bench demo install clean
+	regress lint format bench demo install clean

@@ -128,6 +128,16 @@ Wire->to($h)->send(Wire::cancel(@{$busy->key}));
 is(Wire::first_error($busy->recv_until('Z'))->{C}, '57014', 'a cancel request with that key is right');
 leave($busy);
 
+# What a role or a database begins with is what it was when the server was opened
+
+leave(client());
+$node->safe_psql('postgres', 'alter role app set work_mem = 1234');
+is(client()->value('show work_mem'), '4MB', 'ALTER ROLE SET does not reach a server that is there');
+leave();
+is(($h->console_try('RECONNECT app'))[0], 0, 'RECONNECT');
+is(client()->value('show work_mem'), '1234kB', '... but the next');
+leave();
+
 # Another mode while they are connected
 
 my $keeps = client(search_path => 'pg_catalog');
