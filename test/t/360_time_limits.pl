@@ -18,7 +18,7 @@ sub start
 {
     my ($databases, %settings) = @_;
     return Howdah->new(%$databases, workers => 1,
-        settings => {pool_mode => 'transaction', default_pool_size => 1, query_wait_timeout => 30 * $slow, %settings})->start;
+        settings => {pool_mode => 'transaction', default_pool_size => 1, query_wait_timeout => 30 * $slow, query_wait_notify => 0, %settings})->start;
 }
 
 sub client { my ($h) = @_; return Wire->to($h)->login(user => 'app', database => 'app'); }
