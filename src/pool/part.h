@@ -3,6 +3,8 @@
  *
  *   part.c     the queue, and who gets a server that is free
  *   hunt.c     when a new server is opened, and what becomes of the attempt
+ *   quota.c    how many servers there may be
+ *   worker.c   parts are made, given new settings, and closed
  *   upkeep.c   what is looked at from time to time
  *
  * Threading:  the thread of the part's worker
@@ -36,6 +38,8 @@ static inline bool part_paused(const struct part *part)
            atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
 }
 
+/* Why this part keeps no free servers at all now; NULL: it does. */
+const char *part_reason_to_close_all(const struct part *part);
 /* The waiter has left the list that it was in. */
 void part_unlist(struct part *part, struct waiter *waiter);
 void part_rejoin(struct part *part, struct waiter *waiter); /* the queue, where its age puts it */
@@ -63,8 +67,19 @@ void part_post(struct part *part, unsigned to, part_call *call);
 /* Looks for servers for the clients that wait here. */
 void part_hunt(struct part *part);
 void part_hunt_again(struct deadline *deadline, struct loop *loop); /* of part->again */
+void part_hunt_again_at(struct part *part, int64_t at_us);          /* or before */
 /* Opens servers up to min_pool_size. */
 void part_open_minimum(struct part *part);
+
+/* ---- quota.c ---- */
+
+/* Counts one more server, for this waiter, and closes an idle one for that if need be.  False: a limit is in the
+ * way; the part hunts again when there is room. */
+bool part_make_room(struct part *part, const struct waiter *waiter);
+/* The same if there is room, in a pool of so many. */
+bool part_take_room(struct part *part, int limit);
+/* There is one less, which is no longer connecting. */
+void part_give_room_back(struct part *part);
 /* Is there a limit that keeps the pool from one more server? */
 bool part_is_full(const struct part *part);
 /* Since when somebody waits whom a limit that this pool shares keeps from a server; 0: nobody. */

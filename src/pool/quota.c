@@ -1,0 +1,248 @@
+/* How many servers there may be: of a pool, and of several that share a quota.  Who waits for a place, and
+ * who gives one up. */
+#include "base/clock.h"
+#include "base/count.h"
+#include "base/log.h"
+#include "pool/part.h"
+#include "pool/pool.h"
+
+enum {
+    CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
+    HUNGER_HOLDS_US = 50000, /* what was said about it */
+};
+
+enum room { ROOM, ROOM_ATTEMPTS, ROOM_POOL, ROOM_DATABASE, ROOM_ROLE /* which limit is reached */ };
+
+static bool has_room(const atomic_int *count, const atomic_int *limit)
+{
+    int most = atomic_load(limit);
+    return most <= 0 || atomic_load(count) < most;
+}
+
+static bool quota_has_room(const struct quota *quota)
+{
+    return has_room(&quota->n_servers, &quota->limit);
+}
+
+bool part_is_full(const struct part *part)
+{
+    const struct pool *pool = part->pool;
+    return !has_room(&pool->size, &pool->limit) || !quota_has_room(&pool->database->quota) ||
+           !quota_has_room(&pool->role->quota);
+}
+
+static bool shares_quota(const struct part *a, const struct part *b)
+{
+    return a->pool->database == b->pool->database || a->pool->role == b->pool->role;
+}
+
+static void take_food(struct part *part, unsigned from)
+{
+    struct part *other;
+    TAILQ_FOREACH (other, &part->worker->parts, entry) {
+        if (shares_quota(part, other))
+            part_hunt(other);
+    }
+}
+
+static void post_to_all(struct part *part, part_call *call)
+{
+    for (unsigned i = 0; i < part->pool->pools->n_workers; i++)
+        part_post(part, i, call);
+}
+
+/* Says that a quota keeps this waiter from a server.  Others with clients that came clearly later leave
+ * the next place to it; that is said again as often as it hunts in vain, and soon forgotten. */
+static void begin_to_hunger(struct part *part, struct quota *quota, int64_t since_us)
+{
+    int64_t said_us = atomic_load(&quota->hungry_since_us);
+    part->hungry = true;
+    while (said_us == 0 || since_us <= said_us) {
+        atomic_store(&quota->hungry_said_us, clock_now_us());
+        if (atomic_compare_exchange_weak(&quota->hungry_since_us, &said_us, since_us))
+            return;
+    }
+}
+
+/* Who comes next may say so. */
+void part_end_hunger(struct part *part, int64_t since_us)
+{
+    struct quota *quotas[] = {&part->pool->database->quota, &part->pool->role->quota};
+    bool said = false;
+    part->hungry = part->n_waiting > 0;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t expected_us = since_us;
+        said |= atomic_compare_exchange_strong(&quotas[i]->hungry_since_us, &expected_us, 0);
+    }
+    if (said)
+        post_to_all(part, take_food);
+}
+
+static void feed(struct part *part)
+{
+    if (atomic_load(&part->pool->database->quota.hungry_since_us) != 0 ||
+        atomic_load(&part->pool->role->quota.hungry_since_us) != 0)
+        post_to_all(part, take_food);
+}
+
+static int64_t hungry_since_us(struct part *part, struct quota *quota)
+{
+    int64_t since_us = atomic_load(&quota->hungry_since_us);
+    if (since_us == 0 || clock_now_us() - atomic_load(&quota->hungry_said_us) < HUNGER_HOLDS_US)
+        return since_us;
+    part_end_hunger(part, since_us); /* it was said too long ago */
+    return 0;
+}
+
+int64_t part_hungry_since_us(struct part *part)
+{
+    int64_t a_us = hungry_since_us(part, &part->pool->database->quota);
+    int64_t b_us = hungry_since_us(part, &part->pool->role->quota);
+    return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
+}
+
+/* A place that was taken for a moment: who found the quota full meanwhile looks once more, and only once. */
+static void give_back(struct part *part, struct quota *quota)
+{
+    atomic_fetch_sub(&quota->n_servers, 1);
+    if (atomic_load(&quota->hungry_since_us) != 0 &&
+        atomic_exchange(&quota->hungry_since_us, 0) != 0)
+        post_to_all(part, take_food);
+}
+
+/* Counts one more server, if no limit is in the way.  After a failure one attempt at a time shows
+ * whether the server is back. */
+static enum room take_room(struct part *part, int limit)
+{
+    struct pool *pool = part->pool;
+    struct quota *database = &pool->database->quota, *role = &pool->role->quota;
+    int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
+    if (!count_take(&database->n_servers, atomic_load(&database->limit)))
+        return ROOM_DATABASE;
+    if (!count_take(&role->n_servers, atomic_load(&role->limit))) {
+        give_back(part, database);
+        return ROOM_ROLE;
+    }
+    bool sized = count_take(&pool->size, limit);
+    if (sized && count_take(&pool->n_connecting, at_once))
+        return ROOM;
+    if (sized)
+        atomic_fetch_sub(&pool->size, 1);
+    give_back(part, role);
+    give_back(part, database);
+    return sized ? ROOM_ATTEMPTS : ROOM_POOL;
+}
+
+/* ---- the reserve ---- */
+
+/* How many servers the pool may have for the sake of this waiter. */
+static int limit_for(struct part *part, const struct waiter *waiter)
+{
+    int limit = atomic_load(&part->pool->limit), reserve = atomic_load(&part->pool->reserve);
+    if (limit <= 0 || reserve <= 0)
+        return limit;
+    int64_t since_us = waiter->since_us + part->worker->settings->reserve_pool_timeout_us;
+    if (since_us <= clock_now_us())
+        return limit + reserve;
+    part_hunt_again_at(part, since_us);
+    return limit;
+}
+
+/* ---- room for one more ---- */
+
+static bool evict_sharer(struct part *part, const struct waiter *waiter)
+{
+    struct part *other;
+    TAILQ_FOREACH (other, &part->worker->parts, entry) {
+        if (shares_quota(part, other) && part_evict(other, other == part ? waiter : NULL))
+            return true;
+    }
+    return false;
+}
+
+static void take_room_answer(struct part *part, unsigned from)
+{
+    part->asked_room &= ~(UINT64_C(1) << (from % 64));
+}
+
+/* If one is closed here, all who hunger hear of that by itself; and what becomes idle here later gives way
+ * to them.  So the answer only says that it has been tried: to hunt then would ask again, for ever. */
+static void take_room_request(struct part *part, unsigned from)
+{
+    if (!part->worker->suspended)
+        evict_sharer(part, NULL);
+    part_post(part, from, take_room_answer);
+}
+
+static void ask_for_room(struct part *part)
+{
+    for (unsigned i = 0; i < part->pool->pools->n_workers; i++) {
+        uint64_t bit = UINT64_C(1) << (i % 64);
+        if (i == part->worker->index || (part->asked_room & bit) != 0)
+            continue;
+        part->asked_room |= bit;
+        part_post(part, i, take_room_request);
+    }
+}
+
+/* A limit over several pools is reached: an idle server of any of them gives way. */
+static enum room make_room_in(struct part *part, struct quota *quota, const struct waiter *waiter,
+                              int limit)
+{
+    if (evict_sharer(part, waiter))
+        return take_room(part, limit);
+    begin_to_hunger(part, quota, waiter->since_us);
+    enum room room = take_room(part, limit); /* one may have been closed before that was seen */
+    if (room != ROOM)
+        ask_for_room(part);
+    return room;
+}
+
+/* Is there one elsewhere that has waited clearly longer for a place that both want? */
+static bool gives_way(struct part *part, const struct waiter *waiter)
+{
+    int64_t hungry_us = part_hungry_since_us(part);
+    if (hungry_us == 0 || hungry_us + PART_HUNGRY_SLACK_US >= waiter->since_us)
+        return false;
+    part_hunt_again_at(part, clock_now_us() + HUNGER_HOLDS_US);
+    return true;
+}
+
+bool part_make_room(struct part *part, const struct waiter *waiter)
+{
+    struct pool *pool = part->pool;
+    int limit = limit_for(part, waiter);
+    /* The common case: the pool is full, and nothing of ours could give way. */
+    if (limit > 0 && atomic_load(&pool->size) >= limit && TAILQ_EMPTY(&part->idle))
+        return false;
+    if (gives_way(part, waiter))
+        return false;
+    enum room room = take_room(part, limit);
+    if (room == ROOM_POOL && part_evict(part, waiter))
+        room = take_room(part, limit);
+    if (room == ROOM_DATABASE)
+        room = make_room_in(part, &pool->database->quota, waiter, limit);
+    if (room == ROOM_ROLE)
+        room = make_room_in(part, &pool->role->quota, waiter, limit);
+    if (room == ROOM && limit > atomic_load(&pool->limit) &&
+        atomic_load(&pool->size) > atomic_load(&pool->limit))
+        log_info("taking connection from reserve_pool: db=%s user=%s", pool->database->name,
+                 pool->user);
+    if (room == ROOM && part->hungry)
+        part_end_hunger(part, waiter->since_us);
+    return room == ROOM;
+}
+
+bool part_take_room(struct part *part, int limit)
+{
+    return take_room(part, limit) == ROOM;
+}
+
+void part_give_room_back(struct part *part)
+{
+    struct pool *pool = part->pool;
+    atomic_fetch_sub(&pool->size, 1);
+    atomic_fetch_sub(&pool->role->quota.n_servers, 1);
+    atomic_fetch_sub(&pool->database->quota.n_servers, 1);
+    feed(part);
+}

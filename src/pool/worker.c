@@ -1,0 +1,225 @@
+/* A worker's parts of the pools: made, given new settings, closed. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pool/cancel.h"
+#include "pool/part.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+
+/* What makes one server as good as another: where it is. */
+static uint64_t target_of(const struct part *part)
+{
+    const struct conf_database *db = part->db;
+    const char *host = db->host != NULL ? db->host : part->worker->settings->unix_socket_dir;
+    const char *dbname = db->dbname != NULL ? db->dbname : part->pool->database->name;
+    uint64_t target = (uint64_t)db->port;
+    target = target * 31 + hash_bytes(host, strlen(host));
+    return target * 31 + hash_bytes(dbname, strlen(dbname));
+}
+
+static void refresh(struct part *part)
+{
+    const struct settings *settings = part->worker->settings;
+    struct pool *pool = part->pool;
+    part->db = conf_database_for(settings, pool->database->name);
+    part->conf_user = conf_find_user(settings, pool->user);
+    if (part->db == NULL)
+        return;
+    part->target = target_of(part);
+    part->mode = conf_pool_mode(settings, part->db, part->conf_user);
+    atomic_store(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));
+    atomic_store(&pool->database->quota.limit, conf_max_db_connections(settings, part->db));
+    atomic_store(&pool->role->quota.limit, conf_max_user_connections(settings, part->conf_user));
+}
+
+struct part *part_get(struct pool_worker *worker, struct pool *pool)
+{
+    struct part *part = pool->parts[worker->index];
+    if (part != NULL)
+        return part;
+    part = mem_new(sizeof *part);
+    part->pool = pool;
+    part->worker = worker;
+    part->again.expired = part_hunt_again;
+    TAILQ_INIT(&part->idle);
+    TAILQ_INIT(&part->others);
+    TAILQ_INIT(&part->free);
+    TAILQ_INIT(&part->waiters);
+    TAILQ_INIT(&part->expecting);
+    TAILQ_INSERT_TAIL(&worker->parts, part, entry);
+    pool->parts[worker->index] = part;
+    refresh(part);
+    return part;
+}
+
+struct latency *part_new_latency(struct part *part)
+{
+    part->latency = mem_new(sizeof *part->latency);
+    return part->latency;
+}
+
+static void close_idle(struct part *part, const char *reason)
+{
+    struct server *server;
+    while ((server = TAILQ_FIRST(&part->idle)) != NULL)
+        server_close(server, reason);
+}
+
+void pool_worker_part(struct pool_worker *worker)
+{
+    struct part *part;
+    worker->parting = true;
+    TAILQ_FOREACH (part, &worker->parts, entry)
+        close_idle(part, "handed over");
+}
+
+void part_close_all(struct part *part, const char *reason)
+{
+    close_idle(part, reason);
+    while (!TAILQ_EMPTY(&part->others))
+        server_close(TAILQ_FIRST(&part->others), reason);
+}
+
+/* Pools with a user of their own keep min_pool_size servers before the first client comes. */
+static void make_forced_pools(struct pool_worker *worker)
+{
+    const struct settings *settings = worker->settings;
+    const struct conf_database *db = NULL;
+    while (worker->index == 0 && (db = conf_next_database(settings, db)) != NULL) {
+        if (db->user != NULL && conf_min_pool_size(settings, db) > 0)
+            part_get(worker, pools_get(worker->pools, db->name, db->user, true));
+    }
+}
+
+void pool_worker_init(struct pool_worker *worker, struct pools *pools, unsigned index,
+                      struct loop *loop, struct settings *settings,
+                      const struct pool_events *events)
+{
+    *worker = (struct pool_worker){.loop = loop, .pools = pools, .index = index, .events = events};
+    worker->settings = settings_ref(settings);
+    worker->upkeep.expired = part_upkeep;
+    TAILQ_INIT(&worker->parts);
+    TAILQ_INIT(&worker->cancels);
+    pools->workers[index] = worker;
+    make_forced_pools(worker);
+    deadline_set(loop, &worker->upkeep, DEADLINE_SERVER, clock_now_us());
+}
+
+void pool_worker_done(struct pool_worker *worker)
+{
+    struct part *part;
+    worker->stopping = true;
+    deadline_clear(worker->loop, &worker->upkeep);
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        part_close_all(part, NULL);
+        deadline_clear(worker->loop, &part->again);
+    }
+    cancel_end_all(worker);
+}
+
+void pool_worker_free_parts(struct pool_worker *worker)
+{
+    struct part *part;
+    while ((part = TAILQ_FIRST(&worker->parts)) != NULL) {
+        TAILQ_REMOVE(&worker->parts, part, entry);
+        part->pool->parts[worker->index] = NULL;
+        mem_free(part->latency);
+        mem_free(part);
+    }
+    mem_free(worker->retired);
+    worker->retired = NULL;
+    settings_unref(worker->settings);
+    worker->settings = NULL;
+}
+
+static struct part_stats *retired_stats(struct pool_worker *worker, const struct database *database)
+{
+    for (size_t i = 0; i < worker->n_retired; i++) {
+        if (worker->retired[i].database == database)
+            return &worker->retired[i].stats;
+    }
+    worker->retired =
+        mem_resize(worker->retired, (worker->n_retired + 1) * sizeof *worker->retired);
+    worker->retired[worker->n_retired] = (struct retired_stats){.database = database};
+    return &worker->retired[worker->n_retired++].stats;
+}
+
+void pool_worker_drop(struct pool_worker *worker, struct pool *pool)
+{
+    struct part *part = pool->parts[worker->index];
+    if (part == NULL)
+        return;
+    assert(part->n_idle + part->n_others + part->n_waiting + part->n_expecting == 0);
+    part_stats_add(retired_stats(worker, pool->database), &part->stats);
+    deadline_clear(worker->loop, &part->again);
+    TAILQ_REMOVE(&worker->parts, part, entry);
+    pool->parts[worker->index] = NULL;
+    mem_free(part->latency);
+    mem_free(part);
+}
+
+void part_stats_add(struct part_stats *to, const struct part_stats *more)
+{
+    uint64_t *sum = (uint64_t *)to;
+    const uint64_t *add = (const uint64_t *)more;
+    for (size_t i = 0; i < sizeof *to / sizeof *sum; i++)
+        sum[i] += add[i];
+}
+
+static void close_stale(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        if (part_is_outdated(part, server))
+            server_close(server, "close_needed");
+    }
+}
+
+/* With server_fast_close nobody waits for the end of a session. */
+static void tell_outdated(struct part *part)
+{
+    struct server *server, *next;
+    for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
+        next = TAILQ_NEXT(server, entry);
+        if (server->state == SERVER_LEASED && part_is_outdated(part, server))
+            part->worker->events->outdated(server);
+    }
+}
+
+void pool_worker_review(struct pool_worker *worker)
+{
+    struct part *part;
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        close_stale(part);
+        if (worker->settings->server_fast_close)
+            tell_outdated(part);
+        const char *reason = part_reason_to_close_all(part);
+        if (reason != NULL)
+            close_idle(part, reason);
+        part_hunt(part);
+    }
+}
+
+void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
+{
+    struct settings *old = worker->settings;
+    struct part *part;
+    worker->settings = settings;
+    make_forced_pools(worker);
+    TAILQ_FOREACH (part, &worker->parts, entry) {
+        uint64_t before = part->target;
+        refresh(part);
+        if (part->db == NULL || part->target != before) {
+            close_idle(part, "connect string changed");
+            /* The new target may be a server that works. */
+            atomic_store(&part->pool->retry_at_us, 0);
+        }
+    }
+    settings_unref(old);
+    pool_worker_review(worker);
+}
