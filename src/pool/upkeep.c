@@ -34,19 +34,39 @@ static bool needed(const struct part *part)
     return atomic_load(&part->pool->size) <= least;
 }
 
-static void upkeep_part(struct part *part, int64_t now_us)
+/* Why an idle server is not kept; NULL: keep it. */
+static const char *reason_to_close(const struct part *part, const struct server *server,
+                                   int64_t now_us)
 {
     int64_t idle_us = part->worker->settings->server_idle_timeout_us;
-    struct server *server, *next;
-    look_at_silent(part);
-    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
-        next = TAILQ_NEXT(server, entry);
-        server->unchecked |= part_is_untested(part, now_us - server->idle_since_us);
-        if (part->db != NULL && part_too_old(part, server, now_us))
-            server_close(server, "server lifetime over");
-        else if (idle_us > 0 && now_us - server->idle_since_us >= idle_us && !needed(part))
-            server_close(server, "server idle timeout");
+    if (part->db != NULL && part_too_old(part, server, now_us))
+        return "server lifetime over";
+    if (idle_us > 0 && now_us - server->idle_since_us >= idle_us && !needed(part))
+        return "server idle timeout";
+    return NULL;
+}
+
+static struct server *first_to_close(const struct part *part, int64_t now_us, const char **reason)
+{
+    struct server *server;
+    TAILQ_FOREACH (server, &part->idle, entry) {
+        *reason = reason_to_close(part, server, now_us);
+        if (*reason != NULL)
+            break;
     }
+    return server;
+}
+
+static void upkeep_part(struct part *part, int64_t now_us)
+{
+    struct server *server;
+    const char *reason;
+    look_at_silent(part);
+    TAILQ_FOREACH (server, &part->idle, entry)
+        server->unchecked |= part_is_untested(part, now_us - server->idle_since_us);
+    /* Who waits for the place of the one may take the next one out of the list. */
+    while ((server = first_to_close(part, now_us, &reason)) != NULL)
+        server_close(server, reason);
     dns_renew(part, now_us);
     part_open_minimum(part);
 }
