@@ -48,7 +48,8 @@ static void finish(struct server *server)
     }
     if (server->testing) {
         server->testing = server->unchecked = false;
-        server->part->n_testing--;
+        part_test_passed(server);
+        return;
     }
     part_release(server);
 }
@@ -312,6 +313,14 @@ static size_t work_off(struct server *server, const char *data, size_t len, cons
     return at;
 }
 
+/* It ends in its connect_query, as it may do the next time too. */
+static void fail_start(struct server *server, const char *reason)
+{
+    struct err err;
+    err_set(&err, SQLSTATE_CONNECTION_FAILURE, "%s", reason);
+    part_connect_failed(server, &err, false);
+}
+
 void server_clean_read(struct server *server)
 {
     enum { TURNS = 16 };
@@ -326,6 +335,8 @@ void server_clean_read(struct server *server)
         if (reason == NULL && got < 0)
             reason = "server connection closed";
         if (reason != NULL) {
+            if (server->starting)
+                fail_start(server, reason);
             server_close(server, reason);
             return;
         }

@@ -53,20 +53,51 @@ static void open_for(struct part *part, struct waiter *waiter)
     server_connect(part, waiter);
 }
 
-/* Oldest first: who cannot get one now keeps those behind it from taking its place. */
-static void open_for_waiters(struct part *part)
+/* Is an idle server being tested that will be this waiter's?  Those before it come first. */
+static bool is_tested_for(const struct part *part, const struct waiter *waiter)
 {
-    int coming = part->n_connecting - part->n_expecting, tested = part->n_testing;
+    const struct server *server;
+    const struct waiter *before;
+    int n = 0;
+    if (part->n_testing == 0)
+        return false;
+    TAILQ_FOREACH (server, &part->others, entry)
+        n += server->testing && opening_same(server->opening, waiter->opening);
+    before = TAILQ_FIRST(&part->waiters);
+    for (; n > 0 && before != waiter; before = TAILQ_NEXT(before, entry))
+        n -= opening_same(before->opening, waiter->opening);
+    return n > 0;
+}
+
+/* Oldest first: who cannot get one now keeps those behind it from taking its place, though not from having
+ * an idle server tested. */
+static void look_for_servers(struct part *part)
+{
+    int coming = part->n_connecting - part->n_expecting;
+    bool blocked = false;
     struct waiter *waiter, *next;
     for (waiter = TAILQ_FIRST(&part->waiters); waiter != NULL; waiter = next) {
         next = TAILQ_NEXT(waiter, entry);
-        if (tested-- > 0 || part_test_idle(part, waiter->opening) ||
+        if (is_tested_for(part, waiter) || part_test_idle(part, waiter->opening) ||
             (waiter->opening == NULL && coming-- > 0))
             continue;
-        if (!part_make_room(part, waiter))
+        blocked = blocked || must_wait_to_retry(part) || !part_make_room(part, waiter);
+        if (!blocked)
+            open_for(part, waiter);
+        else if (part->n_idle == 0)
             return;
-        open_for(part, waiter);
     }
+}
+
+const struct waiter *part_first_blocked(const struct part *part)
+{
+    int coming = part->n_connecting - part->n_expecting;
+    const struct waiter *waiter;
+    TAILQ_FOREACH (waiter, &part->waiters, entry) {
+        if (!is_tested_for(part, waiter) && (waiter->opening != NULL || coming-- <= 0))
+            return waiter;
+    }
+    return NULL;
 }
 
 void part_hunt(struct part *part)
@@ -74,12 +105,11 @@ void part_hunt(struct part *part)
     if (part->n_waiting == 0 || part->hunting || !may_open(part))
         return;
     part->hunting = true;
-    if (!must_wait_to_retry(part))
-        open_for_waiters(part);
+    look_for_servers(part);
     part->hunting = false;
-    int coming = part->n_connecting - part->n_expecting + part->n_testing;
-    if (part->n_waiting > coming && !part_alone(part))
-        part_ask_others(part);
+    const struct waiter *blocked = part_alone(part) ? NULL : part_first_blocked(part);
+    if (blocked != NULL)
+        part_ask_others(part, blocked->opening);
 }
 
 void part_open_minimum(struct part *part)
@@ -119,7 +149,7 @@ void part_server_ready(struct server *server)
     else
         part_release(server);
     part_hunt(part);
-    part_announce_room(part);
+    part_announce(part);
 }
 
 static int64_t retry_delay_us(const struct part *part, int failures, bool refused_login)
@@ -216,5 +246,5 @@ void part_server_gone(struct part *part, bool was_connecting)
         end_attempt(part);
     part_give_room_back(part);
     part_hunt(part);
-    part_announce_room(part);
+    part_announce(part);
 }

@@ -62,74 +62,6 @@ static int longest_elsewhere(const struct part *part, int64_t *since_us)
     return found;
 }
 
-/* ---- mail between parts ---- */
-
-struct part_mail {
-    struct mail mail;
-    struct pool *pool;
-    unsigned to, from; /* indices of workers */
-    part_call *call;
-};
-
-static void deliver_call(struct mail *mail, struct loop *loop)
-{
-    struct part_mail *call = (struct part_mail *)mail;
-    call->call(part_get(call->pool->pools->workers[call->to], call->pool), call->from);
-    mem_free(call);
-}
-
-void part_post(struct part *part, unsigned to, part_call *call)
-{
-    struct part_mail *mail = mem_new(sizeof *mail);
-    mail->mail.deliver = deliver_call;
-    mail->pool = part->pool;
-    mail->to = to;
-    mail->from = part->worker->index;
-    mail->call = call;
-    loop_post(part->pool->pools->workers[to]->loop, &mail->mail);
-}
-
-static void give_idle_away(struct part *part, unsigned to);
-
-static void take_answer(struct part *part, unsigned from)
-{
-    part->asked &= ~(UINT64_C(1) << (from % 64));
-    part_hunt(part);
-}
-
-static void take_want(struct part *part, unsigned from)
-{
-    if (part->n_waiting == 0)
-        give_idle_away(part, from);
-    part_post(part, from, take_answer);
-}
-
-static void take_room(struct part *part, unsigned from)
-{
-    part_hunt(part);
-}
-
-void part_announce_room(struct part *part)
-{
-    int64_t since_us;
-    int to = longest_elsewhere(part, &since_us);
-    if (to >= 0)
-        part_post(part, (unsigned)to, take_room);
-}
-
-void part_ask_others(struct part *part)
-{
-    struct pool *pool = part->pool;
-    for (unsigned i = 0; i < pool->pools->n_workers; i++) {
-        uint64_t bit = UINT64_C(1) << (i % 64);
-        if (i == part->worker->index || (part->asked & bit) != 0 ||
-            atomic_load(&pool->slots[i].idle) <= 0)
-            continue;
-        part->asked |= bit;
-        part_post(part, i, take_want);
-    }
-}
-
 /* ---- the queue ---- */
 
 static void unlink_server(struct part *part, struct server *server)
@@ -228,27 +160,44 @@ void part_unlist(struct part *part, struct waiter *waiter)
         part_end_hunger(part, waiter->since_us);
 }
 
-void part_leave(struct part *part, struct waiter *waiter)
+/* Other workers are asked for what one waiter wants at a time.  Will another kind be next? */
+static bool changes_kind(const struct waiter *waiter)
 {
-    if (waiter->since_us == 0)
-        return;
+    const struct waiter *next = waiter->coming == NULL ? TAILQ_NEXT(waiter, entry) : NULL;
+    return next != NULL && !opening_same(next->opening, waiter->opening);
+}
+
+static void leave(struct part *part, struct waiter *waiter)
+{
     part_unlist(part, waiter);
     waiter->since_us = 0;
 }
 
+void part_leave(struct part *part, struct waiter *waiter)
+{
+    if (waiter->since_us == 0)
+        return;
+    bool look_again = changes_kind(waiter);
+    leave(part, waiter);
+    if (look_again)
+        part_hunt(part);
+}
+
 static void grant(struct part *part, struct waiter *waiter, struct server *server)
 {
-    int64_t since_us = waiter->since_us;
     if (server->unchecked) {
         test(part, server);
         return;
     }
+    bool look_again = changes_kind(waiter);
+    uint64_t waited_us = (uint64_t)(clock_now_us() - waiter->since_us);
     part_enlist(part, server, SERVER_LEASED);
-    part_leave(part, waiter);
-    uint64_t waited_us = (uint64_t)(clock_now_us() - since_us);
+    leave(part, waiter);
     part->stats.wait_us += waited_us;
     histogram_add(&part_latency(part)->wait, waited_us);
     part->worker->events->granted(part->worker, waiter, server);
+    if (look_again)
+        part_hunt(part);
 }
 
 bool part_is_untested(const struct part *part, int64_t idle_us)
@@ -271,14 +220,17 @@ static void make_idle(struct part *part, struct server *server)
     publish_idle(part);
 }
 
-static void give_idle_away(struct part *part, unsigned to)
+bool part_give_idle(struct part *part, unsigned to, const struct opening *opening)
 {
-    struct pool *pool = part->pool;
     struct server *server = TAILQ_LAST(&part->idle, server_list);
-    if (server == NULL || part->worker->suspended || atomic_load(&pool->slots[to].oldest_us) == 0)
-        return;
+    while (server != NULL && !opening_same(server->opening, opening))
+        server = TAILQ_PREV(server, server_list, entry);
+    if (server == NULL)
+        return false;
     unlink_server(part, server);
-    server_hand_over(server, pool->parts[to]);
+    server->asked_for = true;
+    server_hand_over(server, part->pool->parts[to]);
+    return true;
 }
 
 bool part_evict(struct part *part, const struct waiter *waiter)
@@ -376,10 +328,12 @@ static void place_unsuited(struct part *part, struct server *server)
     }
     while (waiter != NULL && !opening_same(server->opening, waiter->opening))
         waiter = TAILQ_NEXT(waiter, entry);
-    if (waiter != NULL)
+    if (waiter != NULL) {
         grant(part, waiter, server);
-    else
-        make_idle(part, server);
+        return;
+    }
+    make_idle(part, server);
+    part_announce(part);
 }
 
 /* The free server is in no list.  Ours first, unless somebody elsewhere has waited clearly longer:
@@ -389,10 +343,12 @@ static void place_one(struct part *part, struct server *server)
     int64_t theirs_us, hungry_us = part_hungry_since_us(part);
     struct waiter *ours = TAILQ_FIRST(&part->waiters);
     int to = longest_elsewhere(part, &theirs_us);
+    bool asked_for = server->asked_for;
+    server->asked_for = false;
     if (hungry_us != 0 && (ours == NULL || hungry_us + PART_HUNGRY_SLACK_US < ours->since_us) &&
         (to < 0 || hungry_us + PART_HUNGRY_SLACK_US < theirs_us)) {
         evict(part, server);
-    } else if (ours != NULL && (to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
+    } else if (ours != NULL && (asked_for || to < 0 || theirs_us + SLACK_US >= ours->since_us)) {
         if (opening_same(server->opening, ours->opening))
             grant(part, ours, server);
         else
@@ -404,10 +360,7 @@ static void place_one(struct part *part, struct server *server)
         server_close(server, "handed over");
     } else {
         make_idle(part, server);
-        /* Somebody may have begun to wait before the server could be seen. */
-        to = longest_elsewhere(part, &theirs_us);
-        if (to >= 0)
-            give_idle_away(part, (unsigned)to);
+        part_announce(part); /* who began to wait before it could be seen */
     }
 }
 
@@ -441,9 +394,19 @@ void part_release(struct server *server)
     place(part, server);
 }
 
+void part_test_passed(struct server *server)
+{
+    struct part *part = server->part;
+    part->n_testing--;
+    part_release(server);
+    part_hunt(part); /* it may have gone to another than the waiter that relied on it */
+}
+
 void part_give(struct part *part, struct waiter *waiter, struct server *server)
 {
     const char *reason = part_reason_to_close_all(part);
+    if (reason == NULL && part_is_stale(part, server))
+        reason = "close_needed"; /* another one is opened for the waiter */
     if (reason != NULL) {
         server_close(server, reason);
         return;

@@ -2,6 +2,7 @@
  * pool/part.h - what the files that make up a part of a pool share
  *
  *   part.c     the queue, and who gets a server that is free
+ *   mail.c     what the parts of a pool tell and ask each other
  *   hunt.c     when a new server is opened, and what becomes of the attempt
  *   quota.c    how many servers there may be
  *   worker.c   parts are made, given new settings, and closed
@@ -54,10 +55,19 @@ bool part_test_idle(struct part *part, const struct opening *opening);
 bool part_is_untested(const struct part *part, int64_t idle_us);
 bool part_too_old(const struct part *part, const struct server *server, int64_t now_us);
 
-/* Asks the workers that have idle servers of this pool for one. */
-void part_ask_others(struct part *part);
-/* There is room for a new server: lets whoever waits elsewhere know. */
-void part_announce_room(struct part *part);
+/* An idle server that began so goes to the part of another worker, which has asked for it; false: there is none. */
+bool part_give_idle(struct part *part, unsigned to, const struct opening *opening);
+
+/* ---- mail.c ---- */
+
+/* Asks the workers that have idle servers of this pool for one that began so. */
+void part_ask_others(struct part *part, struct opening *opening);
+/* There is room for a new server, or one is idle: lets whoever waits elsewhere know. */
+void part_announce(struct part *part);
+/* May this worker be asked now?  If it has not answered yet, it is asked again when it has. */
+bool part_may_ask(struct question *question, unsigned to);
+/* It has answered.  True: it is to be asked again. */
+bool part_is_answered(struct question *question, unsigned from);
 /* Calls worker `to`'s part of the same pool, on its thread; from: the index of our worker. */
 typedef void part_call(struct part *part, unsigned from);
 void part_post(struct part *part, unsigned to, part_call *call);
@@ -66,6 +76,8 @@ void part_post(struct part *part, unsigned to, part_call *call);
 
 /* Looks for servers for the clients that wait here. */
 void part_hunt(struct part *part);
+/* The oldest waiter for whom no server is on its way; NULL: there is none. */
+const struct waiter *part_first_blocked(const struct part *part);
 void part_hunt_again(struct deadline *deadline, struct loop *loop); /* of part->again */
 void part_hunt_again_at(struct part *part, int64_t at_us);          /* or before */
 /* Opens servers up to min_pool_size. */
@@ -80,6 +92,8 @@ bool part_make_room(struct part *part, const struct waiter *waiter);
 bool part_take_room(struct part *part, int limit);
 /* There is one less, which is no longer connecting. */
 void part_give_room_back(struct part *part);
+/* The settings are others: whoever waits, in this pool or in any that shares a limit, looks again. */
+void part_tell_change(struct part *part);
 /* Is there a limit that keeps the pool from one more server? */
 bool part_is_full(const struct part *part);
 /* Since when somebody waits whom a limit that this pool shares keeps from a server; 0: nobody. */

@@ -142,6 +142,12 @@ struct latency {
     struct histogram wait, query, xact;
 };
 
+/* Put to other workers, to each once until it answers. */
+struct question {
+    uint64_t open;  /* bit w: worker w has not answered */
+    uint64_t again; /* what it will say is about a time that has passed: ask it again then */
+};
+
 struct pool_worker;
 
 struct part {
@@ -162,14 +168,14 @@ struct part {
     struct waiter_list waiters;   /* oldest first */
     struct waiter_list expecting; /* those for whom a server of their own is being opened */
     int n_idle, n_others, n_waiting, n_expecting, n_connecting, n_testing;
-    int n_clients;         /* logged-in clients of this worker */
-    bool published;        /* slot->oldest_us is set */
-    bool placing;          /* somebody works through `free` */
-    bool hunting;          /* somebody works through `waiters` */
-    bool hungry;           /* it has said so to a quota, and has waiters */
-    uint64_t asked;        /* bit w: worker w was asked for an idle server and has not answered */
-    uint64_t asked_room;   /* the same: to close one of another pool */
-    struct deadline again; /* when to hunt again: after a failure, or for the reserve */
+    int n_clients;              /* logged-in clients of this worker */
+    bool published;             /* slot->oldest_us is set */
+    bool placing;               /* somebody works through `free` */
+    bool hunting;               /* somebody works through `waiters` */
+    bool hungry;                /* it has said so to a quota, and has waiters */
+    struct question asked;      /* for an idle server */
+    struct question asked_room; /* to close one that stands in the way */
+    struct deadline again;      /* when to hunt again: see part_hunt_again_at() */
     struct part_stats stats;
     struct latency *latency; /* owned; NULL: nothing was measured yet */
 };
@@ -215,6 +221,7 @@ struct params_table;
 
 struct pools {
     pthread_mutex_t mutex; /* guards the maps and lists */
+    pthread_mutex_t room;  /* held while a server is counted, by all its limits at once */
     struct map by_name, database_by_name, role_by_name;
     struct pool *first, **last;
     struct database *databases, **last_database;
@@ -317,6 +324,7 @@ void part_close_all(struct part *part, const char *reason);
 void part_server_ready(struct server *server); /* logged in */
 void part_connect_failed(struct server *server, const struct err *err, bool refused_login);
 void part_server_gone(struct part *part, bool was_connecting);
+void part_test_passed(struct server *server); /* it is clean and free */
 /* A server that was being opened for one client will not come: that one waits again. */
 void part_expect_no_more(struct server *server);
 

@@ -16,6 +16,7 @@ struct pools *pools_new(unsigned n_workers, const char *track_extra_parameters)
 {
     struct pools *pools = mem_new(sizeof *pools);
     pthread_mutex_init(&pools->mutex, NULL);
+    pthread_mutex_init(&pools->room, NULL);
     pools->last = &pools->first;
     pools->last_database = &pools->databases;
     pools->n_workers = n_workers;
@@ -72,6 +73,7 @@ void pools_free(struct pools *pools)
     statement_table_free(pools->statements);
     params_table_free(pools->params);
     pthread_mutex_destroy(&pools->mutex);
+    pthread_mutex_destroy(&pools->room);
     mem_free(pools->workers);
     mem_free(pools);
 }

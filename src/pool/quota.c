@@ -1,17 +1,22 @@
 /* How many servers there may be: of a pool, and of several that share a quota.  Who waits for a place, and
  * who gives one up. */
 #include "base/clock.h"
-#include "base/count.h"
 #include "base/log.h"
 #include "pool/part.h"
 #include "pool/pool.h"
 
 enum {
-    CONNECT_AT_ONCE = 8,     /* attempts to connect under way in one pool */
-    HUNGER_HOLDS_US = 50000, /* what was said about it */
+    CONNECT_AT_ONCE = 8,      /* attempts to connect under way in one pool */
+    HUNGER_HOLDS_US = 200000, /* what was said about it; it is said again before */
 };
 
-enum room { ROOM, ROOM_ATTEMPTS, ROOM_POOL, ROOM_DATABASE, ROOM_ROLE /* which limit is reached */ };
+enum room {
+    ROOM,
+    ROOM_ATTEMPTS,
+    ROOM_POOL,
+    ROOM_DATABASE,
+    ROOM_ROLE /* the limit that is reached */
+};
 
 static bool has_room(const atomic_int *count, const atomic_int *limit)
 {
@@ -78,10 +83,15 @@ void part_end_hunger(struct part *part, int64_t since_us)
         post_to_all(part, take_food);
 }
 
-static void feed(struct part *part)
+static bool anybody_hungers(const struct part *part)
 {
-    if (atomic_load(&part->pool->database->quota.hungry_since_us) != 0 ||
-        atomic_load(&part->pool->role->quota.hungry_since_us) != 0)
+    return atomic_load(&part->pool->database->quota.hungry_since_us) != 0 ||
+           atomic_load(&part->pool->role->quota.hungry_since_us) != 0;
+}
+
+void part_tell_change(struct part *part)
+{
+    if (anybody_hungers(part) || atomic_load(&part->pool->waiting_workers) > 0)
         post_to_all(part, take_food);
 }
 
@@ -101,39 +111,53 @@ int64_t part_hungry_since_us(struct part *part)
     return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
 }
 
-/* A place that was taken for a moment: who found the quota full meanwhile looks once more, and only once. */
-static void give_back(struct part *part, struct quota *quota)
+static enum room look_for_room(const struct pool *pool, int limit)
 {
-    atomic_fetch_sub(&quota->n_servers, 1);
-    if (atomic_load(&quota->hungry_since_us) != 0 &&
-        atomic_exchange(&quota->hungry_since_us, 0) != 0)
-        post_to_all(part, take_food);
+    /* After a failure one attempt at a time shows whether the server is back. */
+    int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
+    if (atomic_load(&pool->n_connecting) >= at_once)
+        return ROOM_ATTEMPTS;
+    if (limit > 0 && atomic_load(&pool->size) >= limit)
+        return ROOM_POOL;
+    if (!quota_has_room(&pool->database->quota))
+        return ROOM_DATABASE;
+    return quota_has_room(&pool->role->quota) ? ROOM : ROOM_ROLE;
 }
 
-/* Counts one more server, if no limit is in the way.  After a failure one attempt at a time shows
- * whether the server is back. */
+/* Counts one more server, if no limit is in the way.  All counts go up at once or none does: one that was taken
+ * back again could have kept somebody from a place meanwhile, who would have to be told, and tell us in turn. */
 static enum room take_room(struct part *part, int limit)
 {
     struct pool *pool = part->pool;
-    struct quota *database = &pool->database->quota, *role = &pool->role->quota;
-    int at_once = atomic_load(&pool->failures) > 0 ? 1 : CONNECT_AT_ONCE;
-    if (!count_take(&database->n_servers, atomic_load(&database->limit)))
-        return ROOM_DATABASE;
-    if (!count_take(&role->n_servers, atomic_load(&role->limit))) {
-        give_back(part, database);
-        return ROOM_ROLE;
+    enum room room = look_for_room(pool, limit);
+    if (room != ROOM)
+        return room;
+    pthread_mutex_lock(&pool->pools->room);
+    room = look_for_room(pool, limit);
+    if (room == ROOM) {
+        atomic_fetch_add(&pool->n_connecting, 1);
+        atomic_fetch_add(&pool->size, 1);
+        atomic_fetch_add(&pool->database->quota.n_servers, 1);
+        atomic_fetch_add(&pool->role->quota.n_servers, 1);
     }
-    bool sized = count_take(&pool->size, limit);
-    if (sized && count_take(&pool->n_connecting, at_once))
-        return ROOM;
-    if (sized)
-        atomic_fetch_sub(&pool->size, 1);
-    give_back(part, role);
-    give_back(part, database);
-    return sized ? ROOM_ATTEMPTS : ROOM_POOL;
+    pthread_mutex_unlock(&pool->pools->room);
+    return room;
 }
 
-/* ---- the reserve ---- */
+bool part_take_room(struct part *part, int limit)
+{
+    return take_room(part, limit) == ROOM;
+}
+
+void part_give_room_back(struct part *part)
+{
+    struct pool *pool = part->pool;
+    atomic_fetch_sub(&pool->size, 1);
+    atomic_fetch_sub(&pool->role->quota.n_servers, 1);
+    atomic_fetch_sub(&pool->database->quota.n_servers, 1);
+    if (anybody_hungers(part))
+        post_to_all(part, take_food);
+}
 
 /* How many servers the pool may have for the sake of this waiter. */
 static int limit_for(struct part *part, const struct waiter *waiter)
@@ -150,52 +174,78 @@ static int limit_for(struct part *part, const struct waiter *waiter)
 
 /* ---- room for one more ---- */
 
-static bool evict_sharer(struct part *part, const struct waiter *waiter)
+static struct quota *quota_of(const struct part *part, enum room room)
+{
+    return room == ROOM_DATABASE ? &part->pool->database->quota
+           : room == ROOM_ROLE   ? &part->pool->role->quota
+                                 : NULL;
+}
+
+/* An idle server that counts for this quota, of any pool, gives way. */
+static bool evict_sharer(struct part *part, const struct quota *quota, const struct waiter *waiter)
 {
     struct part *other;
     TAILQ_FOREACH (other, &part->worker->parts, entry) {
-        if (shares_quota(part, other) && part_evict(other, other == part ? waiter : NULL))
+        if ((quota == &other->pool->database->quota || quota == &other->pool->role->quota) &&
+            part_evict(other, other == part ? waiter : NULL))
             return true;
     }
     return false;
 }
 
-static void take_room_answer(struct part *part, unsigned from)
+static void take_room_request(struct part *part, unsigned from);
+
+static void ask_for_room(struct part *part, unsigned to)
 {
-    part->asked_room &= ~(UINT64_C(1) << (from % 64));
+    if (part_may_ask(&part->asked_room, to))
+        part_post(part, to, take_room_request);
 }
 
-/* If one is closed here, all who hunger hear of that by itself; and what becomes idle here later gives way
- * to them.  So the answer only says that it has been tried: to hunt then would ask again, for ever. */
+/* If one was closed there, all who hunger hear of that by itself; and what becomes idle there later gives way to
+ * them.  To hunt now would be to ask all again, for ever. */
+static void take_room_answer(struct part *part, unsigned from)
+{
+    if (part_is_answered(&part->asked_room, from) && part_first_blocked(part) != NULL)
+        ask_for_room(part, from);
+}
+
 static void take_room_request(struct part *part, unsigned from)
 {
-    if (!part->worker->suspended)
-        evict_sharer(part, NULL);
+    for (enum room room = ROOM_DATABASE; room <= ROOM_ROLE && !part->worker->suspended; room++) {
+        const struct quota *quota = quota_of(part, room);
+        if (!quota_has_room(quota))
+            evict_sharer(part, quota, NULL);
+    }
     part_post(part, from, take_room_answer);
 }
 
-static void ask_for_room(struct part *part)
+static void ask_all_for_room(struct part *part)
 {
     for (unsigned i = 0; i < part->pool->pools->n_workers; i++) {
-        uint64_t bit = UINT64_C(1) << (i % 64);
-        if (i == part->worker->index || (part->asked_room & bit) != 0)
-            continue;
-        part->asked_room |= bit;
-        part_post(part, i, take_room_request);
+        if (i != part->worker->index)
+            ask_for_room(part, i);
     }
 }
 
-/* A limit over several pools is reached: an idle server of any of them gives way. */
-static enum room make_room_in(struct part *part, struct quota *quota, const struct waiter *waiter,
-                              int limit)
+/* An idle server gives way that counts for the limit which is reached. */
+static bool evict_for(struct part *part, enum room room, const struct waiter *waiter)
 {
-    if (evict_sharer(part, waiter))
-        return take_room(part, limit);
+    const struct quota *quota = quota_of(part, room);
+    return room == ROOM_POOL ? part_evict(part, waiter)
+                             : quota != NULL && evict_sharer(part, quota, waiter);
+}
+
+/* True: look once more, as one may have been closed before our hunger could be seen. */
+static bool tell_hunger(struct part *part, enum room room, const struct waiter *waiter,
+                        bool told[ROOM_ROLE + 1])
+{
+    struct quota *quota = quota_of(part, room);
+    if (quota == NULL || told[room])
+        return false;
+    told[room] = true;
     begin_to_hunger(part, quota, waiter->since_us);
-    enum room room = take_room(part, limit); /* one may have been closed before that was seen */
-    if (room != ROOM)
-        ask_for_room(part);
-    return room;
+    part_hunt_again_at(part, clock_now_us() + HUNGER_HOLDS_US / 2);
+    return true;
 }
 
 /* Is there one elsewhere that has waited clearly longer for a place that both want? */
@@ -211,6 +261,7 @@ static bool gives_way(struct part *part, const struct waiter *waiter)
 bool part_make_room(struct part *part, const struct waiter *waiter)
 {
     struct pool *pool = part->pool;
+    bool told[ROOM_ROLE + 1] = {false};
     int limit = limit_for(part, waiter);
     /* The common case: the pool is full, and nothing of ours could give way. */
     if (limit > 0 && atomic_load(&pool->size) >= limit && TAILQ_EMPTY(&part->idle))
@@ -218,31 +269,16 @@ bool part_make_room(struct part *part, const struct waiter *waiter)
     if (gives_way(part, waiter))
         return false;
     enum room room = take_room(part, limit);
-    if (room == ROOM_POOL && part_evict(part, waiter))
+    while (evict_for(part, room, waiter) || tell_hunger(part, room, waiter, told))
         room = take_room(part, limit);
-    if (room == ROOM_DATABASE)
-        room = make_room_in(part, &pool->database->quota, waiter, limit);
-    if (room == ROOM_ROLE)
-        room = make_room_in(part, &pool->role->quota, waiter, limit);
-    if (room == ROOM && limit > atomic_load(&pool->limit) &&
-        atomic_load(&pool->size) > atomic_load(&pool->limit))
+    if (quota_of(part, room) != NULL)
+        ask_all_for_room(part);
+    if (room != ROOM)
+        return false;
+    if (limit > atomic_load(&pool->limit) && atomic_load(&pool->size) > atomic_load(&pool->limit))
         log_info("taking connection from reserve_pool: db=%s user=%s", pool->database->name,
                  pool->user);
-    if (room == ROOM && part->hungry)
+    if (part->hungry)
         part_end_hunger(part, waiter->since_us);
-    return room == ROOM;
-}
-
-bool part_take_room(struct part *part, int limit)
-{
-    return take_room(part, limit) == ROOM;
-}
-
-void part_give_room_back(struct part *part)
-{
-    struct pool *pool = part->pool;
-    atomic_fetch_sub(&pool->size, 1);
-    atomic_fetch_sub(&pool->role->quota.n_servers, 1);
-    atomic_fetch_sub(&pool->database->quota.n_servers, 1);
-    feed(part);
+    return true;
 }

@@ -94,6 +94,7 @@ struct server {
     struct welcome *welcome; /* counted: what it said at its login; NULL before */
     struct waiter *waiter;   /* borrowed: for whom it is being opened; NULL: for anybody */
     bool closing_asked;      /* close_needed */
+    bool asked_for;          /* MOVING: by a worker whose client nobody else's was preferred to */
 };
 
 /* Begins to connect; the pool's size has been reserved. */

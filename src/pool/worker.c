@@ -20,20 +20,30 @@ static uint64_t target_of(const struct part *part)
     return target * 31 + hash_bytes(dbname, strlen(dbname));
 }
 
-static void refresh(struct part *part)
+/* True: it was another one. */
+static bool set_limit(atomic_int *limit, int value)
+{
+    return atomic_exchange(limit, value) != value;
+}
+
+/* True: a limit has changed, which other parts may wait for. */
+static bool refresh(struct part *part)
 {
     const struct settings *settings = part->worker->settings;
     struct pool *pool = part->pool;
     part->db = conf_database_for(settings, pool->database->name);
     part->conf_user = conf_find_user(settings, pool->user);
-    if (part->db == NULL)
-        return;
+    if (part->db == NULL || atomic_load_explicit(&pool->retired, memory_order_relaxed))
+        return false;
     part->target = target_of(part);
     part->mode = conf_pool_mode(settings, part->db, part->conf_user);
-    atomic_store(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
-    atomic_store(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));
-    atomic_store(&pool->database->quota.limit, conf_max_db_connections(settings, part->db));
-    atomic_store(&pool->role->quota.limit, conf_max_user_connections(settings, part->conf_user));
+    bool changed = set_limit(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
+    changed |=
+        set_limit(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));
+    changed |= set_limit(&pool->database->quota.limit, conf_max_db_connections(settings, part->db));
+    changed |=
+        set_limit(&pool->role->quota.limit, conf_max_user_connections(settings, part->conf_user));
+    return changed;
 }
 
 struct part *part_get(struct pool_worker *worker, struct pool *pool)
@@ -52,7 +62,9 @@ struct part *part_get(struct pool_worker *worker, struct pool *pool)
     TAILQ_INIT(&part->expecting);
     TAILQ_INSERT_TAIL(&worker->parts, part, entry);
     pool->parts[worker->index] = part;
-    refresh(part);
+    /* The workers get new settings one after the other: the last word may be ours. */
+    if (refresh(part))
+        part_tell_change(part);
     return part;
 }
 
@@ -170,14 +182,20 @@ void part_stats_add(struct part_stats *to, const struct part_stats *more)
         sum[i] += add[i];
 }
 
-static void close_stale(struct part *part)
+static struct server *first_outdated(const struct part *part)
 {
-    struct server *server, *next;
-    for (server = TAILQ_FIRST(&part->idle); server != NULL; server = next) {
-        next = TAILQ_NEXT(server, entry);
-        if (part_is_outdated(part, server))
-            server_close(server, "close_needed");
-    }
+    struct server *server = TAILQ_FIRST(&part->idle);
+    while (server != NULL && !part_is_outdated(part, server))
+        server = TAILQ_NEXT(server, entry);
+    return server;
+}
+
+/* Who waits for the place of the one may take the next one out of the list. */
+static void close_outdated(struct part *part)
+{
+    struct server *server;
+    while ((server = first_outdated(part)) != NULL)
+        server_close(server, "close_needed");
 }
 
 /* With server_fast_close nobody waits for the end of a session. */
@@ -195,7 +213,7 @@ void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry) {
-        close_stale(part);
+        close_outdated(part);
         if (worker->settings->server_fast_close)
             tell_outdated(part);
         const char *reason = part_reason_to_close_all(part);
@@ -213,12 +231,15 @@ void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
     make_forced_pools(worker);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         uint64_t before = part->target;
-        refresh(part);
+        bool changed = refresh(part);
         if (part->db == NULL || part->target != before) {
             close_idle(part, "connect string changed");
             /* The new target may be a server that works. */
             atomic_store(&part->pool->retry_at_us, 0);
+            changed = true;
         }
+        if (changed)
+            part_tell_change(part);
     }
     settings_unref(old);
     pool_worker_review(worker);
