@@ -13,16 +13,6 @@
 #include "proto/message.h"
 #include "session/console.h"
 
-void act_not_yet(struct request *request)
-{
-    const struct verb *verb = request->command.verb;
-    struct err err;
-    err_set(&err, SQLSTATE_FEATURE_NOT_SUPPORTED,
-            "command \"%s%s%s\" is not supported yet by this version", verb->name,
-            verb->object != NULL ? " " : "", verb->object != NULL ? verb->object : "");
-    request_fail(request, &err);
-}
-
 void act_begin(struct request *request)
 {
     request_set_transaction(request, TXN_OPEN);

@@ -12,6 +12,7 @@ void show_clients(struct request *request);
 void show_servers(struct request *request);
 void show_sockets(struct request *request);
 void show_active_sockets(struct request *request);
+void show_fds(struct request *request);
 void show_waiters(struct request *request);
 void show_latency(struct request *request);
 void show_pools(struct request *request);
@@ -50,6 +51,5 @@ void act_wait_close(struct request *request);
 void act_kill(struct request *request);
 void act_kill_server(struct request *request);
 void act_kill_client(struct request *request);
-void act_not_yet(struct request *request); /* known, but not in this version */
 
 #endif

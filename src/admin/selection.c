@@ -105,7 +105,9 @@ bool selection_require(struct selection *selection, const char *column, const ch
     if (too_many(selection->n_conditions, "conditions", err) ||
         !find(selection, column, &index, err))
         return false;
-    char *wanted = selection->all[index].type == CELL_TEXT ? mem_strdup(value) : canonical(value);
+    enum cell_type type = selection->all[index].type;
+    bool is_number = type != CELL_TEXT && type != CELL_BYTEA;
+    char *wanted = is_number ? canonical(value) : mem_strdup(value);
     if (wanted == NULL)
         return err_set(err, SQLSTATE_INVALID_TEXT,
                        "invalid value for column \"%s\", which is a whole number: \"%.200s\"",

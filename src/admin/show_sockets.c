@@ -295,38 +295,25 @@ static void ask_active_sockets(struct worker *worker, struct buf *cells, const v
     write_servers(worker, VIEW_ACTIVE, cells);
 }
 
-static void end_rows(void *context, struct buf *answers, size_t n_answers)
-{
-    struct request *request = context;
-    for (size_t i = 0; i < n_answers; i++)
-        buf_append(&request->table.cells, answers[i].data, answers[i].len);
-    request_done(request, "SHOW");
-}
-
-static void ask(struct request *request, survey_ask *question)
-{
-    survey_start(request->control->proxy, request->control->loop, question, end_rows, request);
-}
-
 void show_clients(struct request *request)
 {
     write_consoles(request, VIEW_PLAIN);
-    ask(request, ask_clients);
+    survey_rows(request, ask_clients);
 }
 
 void show_servers(struct request *request)
 {
-    ask(request, ask_servers);
+    survey_rows(request, ask_servers);
 }
 
 void show_sockets(struct request *request)
 {
     write_consoles(request, VIEW_BUFFERS);
-    ask(request, ask_sockets);
+    survey_rows(request, ask_sockets);
 }
 
 void show_active_sockets(struct request *request)
 {
     write_consoles(request, VIEW_ACTIVE);
-    ask(request, ask_active_sockets);
+    survey_rows(request, ask_active_sockets);
 }

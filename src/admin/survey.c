@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "admin/control.h"
+#include "admin/session.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "session/worker.h"
@@ -73,4 +75,17 @@ void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, surve
         mine->index = i;
         worker_post_task(proxy->workers[i], &mine->task);
     }
+}
+
+static void end_rows(void *context, struct buf *answers, size_t n_answers)
+{
+    struct request *request = context;
+    for (size_t i = 0; i < n_answers; i++)
+        buf_append(&request->table.cells, answers[i].data, answers[i].len);
+    request_done(request, "SHOW");
+}
+
+void survey_rows(struct request *request, survey_ask *ask)
+{
+    survey_start(request->control->proxy, request->control->loop, ask, end_rows, request);
 }

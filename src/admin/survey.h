@@ -14,6 +14,7 @@
 struct buf;
 struct loop;
 struct proxy;
+struct request;
 struct worker;
 
 /* NULL: nothing to ask. */
@@ -25,5 +26,8 @@ int survey_sum(const struct buf *answers, size_t n_answers);
 
 void survey_start(struct proxy *proxy, struct loop *back, survey_ask *ask, survey_end *end,
                   void *context);
+
+/* What the workers answer are rows, and they are the end of the answer to the request. */
+void survey_rows(struct request *request, survey_ask *ask);
 
 #endif

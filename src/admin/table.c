@@ -165,6 +165,7 @@ static void append_binary(struct buf *out, enum cell_type type, const char *text
     int64_t value;
     switch (type) {
     case CELL_TEXT:
+    case CELL_BYTEA:
         message_row_value(out, text);
         break;
     case CELL_INT4:

@@ -17,7 +17,13 @@
 
 #include "base/buf.h"
 
-enum cell_type { CELL_TEXT = 25, CELL_INT4 = 23, CELL_INT8 = 20, CELL_NUMERIC = 1700 };
+enum cell_type {
+    CELL_TEXT = 25,
+    CELL_INT4 = 23,
+    CELL_INT8 = 20,
+    CELL_NUMERIC = 1700,
+    CELL_BYTEA = 17, /* always NULL */
+};
 
 struct table_column {
     const char *name;

@@ -6,6 +6,10 @@
     {                                                                                              \
         n, CELL_TEXT                                                                               \
     }
+#define B(n)                                                                                       \
+    {                                                                                              \
+        n, CELL_BYTEA                                                                              \
+    }
 #define I(n)                                                                                       \
     {                                                                                              \
         n, CELL_INT4                                                                               \
@@ -30,6 +34,12 @@ static const struct table_column socket_columns[] = {SOCKET_COLUMNS};
 static const struct table_column buffer_columns[] = {
     SOCKET_COLUMNS, I("recv_pos"),    I("pkt_pos"),   I("pkt_remain"),
     I("send_pos"),  I("send_remain"), I("pkt_avail"), I("send_avail"),
+};
+
+static const struct table_column fd_columns[] = {
+    I("fd"),        T("task"),     T("user"),     T("database"),         T("addr"),
+    I("port"),      Q("cancel"),   I("link"),     T("client_encoding"),  T("std_strings"),
+    T("datestyle"), T("timezone"), T("password"), B("scram_client_key"), B("scram_server_key"),
 };
 
 static const struct table_column waiter_columns[] = {
@@ -179,11 +189,6 @@ static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I
     {                                                                                              \
         "SHOW", what, RIGHT_LOOK, ARGUMENT_NONE, run, ROWS(columns), "SHOW", "", help              \
     }
-#define NOT_YET_SHOW(what, right, help)                                                            \
-    {                                                                                              \
-        "SHOW", what, right, ARGUMENT_NONE, act_not_yet, NO_ROWS, "SHOW", "",                      \
-            help ": not in this version"                                                           \
-    }
 #define ACT(name, argument, usage, run, help)                                                      \
     {                                                                                              \
         name, NULL, RIGHT_CHANGE, argument, run, NO_ROWS, name, usage, help                        \
@@ -232,7 +237,8 @@ const struct verb command_verbs[] = {
     SHOW("DNS_HOSTS", show_dns_hosts, host_columns,
          "host names that were looked up, and for how many seconds the answer counts"),
     SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),
-    NOT_YET_SHOW("FDS", RIGHT_CHANGE, "file descriptors, to hand them to another process"),
+    {"SHOW", "FDS", RIGHT_CHANGE, ARGUMENT_NONE, show_fds, ROWS(fd_columns), "SHOW", "",
+     "file descriptors of sockets, with keys that cancel requests need; on the unix socket only"},
     {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW", "variable",
      "a session variable that drivers ask for: client_encoding, datestyle, timezone, ..."},
     {"SET", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_REST, act_set_variable, NO_ROWS, "SET",

@@ -216,8 +216,6 @@ like(tag('PAUSE no_such_database'), $pgbouncer ? qr/^ERROR 08P01 / : qr/^ERROR 3
 if (!$pgbouncer) {
     is(tag('BEGIN'), 'BEGIN', 'what drivers send around their commands is accepted');
     is(tag('COMMIT'), 'COMMIT', '... and does nothing');
-    like(tag("SHOW $_"), qr/^ERROR 0A000 .*not supported yet/, "SHOW $_ says that it is not built yet")
-      for qw(FDS);
 }
 is(tag('SHOW VERSION'), 'SHOW', 'the session goes on after errors');
 

@@ -67,7 +67,7 @@ is((ask("SHOW POOLS WHERE users = 'app'"))[0], $error, '... in a condition too')
 like((ask("SHOW POOLS WHERE sv_idle = 'many'"))[0], qr/^22P02 /, 'no number where one is asked for');
 like((ask($_))[0], qr/^42601 /, "refused: $_")
   for 'SHOW POOLS ()', 'SHOW POOLS (user', "SHOW POOLS WHERE user > 'a'", "SHOW POOLS WHERE user = 'a' OR user = 'b'",
-  'SHOW FDS (fd)', 'RELOAD (user)';
+  'RELOAD (user)';
 like((ask('SHOW VERSION'))[1], qr/^howdah /, 'the session goes on');
 
 # The extended protocol: the description is of the columns asked for, whatever is asked.
