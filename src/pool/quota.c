@@ -10,13 +10,8 @@ enum {
     HUNGER_HOLDS_US = 200000, /* what was said about it; it is said again before */
 };
 
-enum room {
-    ROOM,
-    ROOM_ATTEMPTS,
-    ROOM_POOL,
-    ROOM_DATABASE,
-    ROOM_ROLE /* the limit that is reached */
-};
+/* Is there room for one more server, or which limit is reached? */
+enum room { ROOM, ROOM_ATTEMPTS, ROOM_POOL, ROOM_DATABASE, ROOM_ROLE };
 
 static bool has_room(const atomic_int *count, const atomic_int *limit)
 {
@@ -35,6 +30,8 @@ bool part_is_full(const struct part *part)
     return !has_room(&pool->size, &pool->limit) || !quota_has_room(&pool->database->quota) ||
            !quota_has_room(&pool->role->quota);
 }
+
+/* ---- hunger ---- */
 
 static bool shares_quota(const struct part *a, const struct part *b)
 {
@@ -110,6 +107,8 @@ int64_t part_hungry_since_us(struct part *part)
     int64_t b_us = hungry_since_us(part, &part->pool->role->quota);
     return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
 }
+
+/* ---- places ---- */
 
 static enum room look_for_room(const struct pool *pool, int limit)
 {
