@@ -1,7 +1,7 @@
 /*
  * test/unit/pool/fake_server.h - pool/server.h without a socket, and a clock that the test sets
  *
- * Defines what src/pool/{part,hunt,upkeep,pools}.c call and what would need a network: the linker then
+ * Defines what src/pool/{part,mail,hunt,quota,worker,upkeep,pools}.c call and what would need a network: the linker then
  * takes none of the real ones from the library.  A server does what fake_advance() and its like tell it;
  * what its part hears of that is what the real one would tell.
  *
@@ -199,7 +199,7 @@ void server_test(struct server *server)
     server->testing = true;
 }
 
-static void fake_finish(struct server *server)
+static inline void fake_finish(struct server *server)
 {
     if (server->testing) {
         server->testing = server->unchecked = false;
@@ -209,7 +209,7 @@ static void fake_finish(struct server *server)
     }
 }
 
-static bool fake_needs_reset(const struct server *server)
+static inline bool fake_needs_reset(const struct server *server)
 {
     const struct settings *settings = server->part->worker->settings;
     return settings->server_reset_query[0] != '\0' &&
@@ -229,7 +229,7 @@ void server_release(struct server *server)
 }
 
 /* Its client has gone in the middle of something; cancels: of its statements, under way. */
-static void fake_abandon(struct server *server, int cancels)
+static inline void fake_abandon(struct server *server, int cancels)
 {
     server->client = NULL;
     server->lease_no++;
@@ -241,7 +241,7 @@ static void fake_abandon(struct server *server, int cancels)
 
 /* ---- what PostgreSQL does ---- */
 
-static void fake_become_ready(struct server *server)
+static inline void fake_become_ready(struct server *server)
 {
     fake_of(server)->meant_for = server->waiter;
     atomic_fetch_sub(&fake_tally_of(server->part->pool)->connecting, 1);
@@ -250,7 +250,7 @@ static void fake_become_ready(struct server *server)
 }
 
 /* The attempt to connect fails.  refused: by the server's own words. */
-static void fake_fail(struct server *server, const char *sqlstate, bool refused)
+static inline void fake_fail(struct server *server, const char *sqlstate, bool refused)
 {
     struct err err;
     err_set(&err, sqlstate, "the fake server says no");
@@ -259,7 +259,7 @@ static void fake_fail(struct server *server, const char *sqlstate, bool refused)
 }
 
 /* One step further on the way to being free; connect_query: it has one. */
-static void fake_advance(struct server *server, bool connect_query)
+static inline void fake_advance(struct server *server, bool connect_query)
 {
     if (server->part->db == NULL && fake_is_connecting(server) && !server->starting) {
         server_close(server, "database removed");
