@@ -64,7 +64,7 @@ public class Console {
             while (rows.next()) {
                 String command = rows.getString("command");
                 if (command.startsWith("SHOW ") && !command.equals("SHOW variable")
-                    && !rows.getString("description").contains("not in this version"))
+                    && !rows.getString("description").contains("on the unix socket only"))
                     names.add(command.substring(5));
             }
         }
