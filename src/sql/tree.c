@@ -333,9 +333,11 @@ static bool constraint(struct tree *tree, Constraint *definition)
     return false;
 }
 
+/* The library's walker takes the name of a compression method for a node. */
 static bool column(struct tree *tree, ColumnDef *definition)
 {
-    raw_expression_tree_walker((Node *)definition, visit, tree);
+    tree_walk(tree, (Node *)definition->typeName);
+    tree_walk(tree, definition->raw_default);
     tree_walk_list(tree, definition->constraints);
     return false;
 }
@@ -405,6 +407,9 @@ static bool descend(struct tree *tree, Node *node)
         return column(tree, (ColumnDef *)node);
     case T_Constraint:
         return constraint(tree, (Constraint *)node);
+    case T_TableLikeClause:
+        tree_relation(tree, ((TableLikeClause *)node)->relation);
+        return false;
     case T_PartitionBoundSpec:
         return bound(tree, (PartitionBoundSpec *)node);
     default:
