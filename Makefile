@@ -144,6 +144,9 @@ format: ## lay out the sources as .clang-format says
 bench: all ## CPU a transaction, against PgBouncer where that is installed
 	@bench/run --howdah $(PROGRAM)
 
+$(BUILD)/sql-bench: bench/sql.c $(BUILD)/libhowdah.a
+	$(call say,link,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libhowdah.a $(LIBS)
+
 demo: ## a cluster, howdah in front of it, 100 clients over 10 servers
 	@scripts/demo
 

@@ -95,7 +95,8 @@ struct sql_statement {
     uint32_t effects;     /* enum sql_effect */
     struct sql_span text; /* without the semicolon and what is blank or comment around it */
     struct sql_span
-        name; /* PREPARE, EXECUTE, DEALLOCATE: where the name stands, with its quotes; else empty */
+        name; /* PREPARE, EXECUTE, DEALLOCATE: where the name stands, with its quotes; else empty.
+                           * What takes its place needs quotes: there may be no blank before it */
     const char
         *ident; /* that name, or a channel, cursor or savepoint, unquoted; NULL: none, or ALL */
     uint16_t n_params; /* the highest $n */

@@ -2,7 +2,6 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 #include "sql/builtin.h"
 
@@ -25,16 +24,18 @@ enum byte {
     SLASH,
     SEMICOLON,
     OPEN,
+    KIND = 0x0f,
+    NAME = 0x10, /* it can go on a name */
 };
 
 /* clang-format off */
-#define L LETTER
-#define D DIGIT
+#define L (LETTER | NAME)
+#define D (DIGIT | NAME)
 #define M MARK
 static const uint8_t bytes[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, BLANK, BLANK, 0, BLANK, BLANK, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    BLANK, M, DOUBLE, M, DOLLAR, M, M, SINGLE, OPEN, M, M, M, M, MINUS, M, SLASH,
+    BLANK, M, DOUBLE, M, DOLLAR | NAME, M, M, SINGLE, OPEN, M, M, M, M, MINUS, M, SLASH,
     D, D, D, D, D, D, D, D, D, D, M, SEMICOLON, M, M, M, M,
     M, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, M, 0, M, M, L,
     M, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, M, M, M, M, 0,
@@ -80,20 +81,34 @@ struct glance {
     struct call call;
 };
 
-static uint8_t kind_of(char c)
+static enum byte kind_of(char c)
 {
-    return bytes[(unsigned char)c];
+    return (enum byte)(bytes[(unsigned char)c] & KIND);
 }
 
-static bool is(const struct word *word, const char *lower, size_t len)
+static bool goes_on_name(char c)
 {
-    return word->len == len && strncasecmp(word->at, lower, len) == 0;
+    return (bytes[(unsigned char)c] & NAME) != 0;
+}
+
+/* Letters in either case; `lower` has no bytes but letters and underscores. */
+static inline bool same(const char *at, const char *lower, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((at[i] | 0x20) != (lower[i] | 0x20))
+            return false;
+    return true;
+}
+
+static inline bool is(const struct word *word, const char *lower, size_t len)
+{
+    return word->len == len && same(word->at, lower, len);
 }
 #define IS(word, text) is(word, text, sizeof(text) - 1)
 
-static bool begins(const struct word *word, const char *lower, size_t len)
+static inline bool begins(const struct word *word, const char *lower, size_t len)
 {
-    return word->len >= len && strncasecmp(word->at, lower, len) == 0;
+    return word->len >= len && same(word->at, lower, len);
 }
 #define BEGINS(word, text) begins(word, text, sizeof(text) - 1)
 
@@ -108,6 +123,8 @@ static bool is_telling(const struct word *word)
     case 't':
         return IS(word, "temp") || IS(word, "temporary");
     case 'p':
+        if (!BEGINS(word, "pg_"))
+            return false;
         return BEGINS(word, "pg_temp") || BEGINS(word, "pg_advisory") ||
                BEGINS(word, "pg_try_advisory") || IS(word, "pg_settings");
     case 'u':
@@ -240,13 +257,38 @@ static bool take_word(struct glance *glance, struct word word)
     return true;
 }
 
-static bool take_letters(struct glance *glance)
+static bool take_mark(struct glance *glance, enum before mark, size_t len)
 {
-    const char *from = glance->at, *at = from + 1;
-    while (at < glance->end && (kind_of(*at) == LETTER || kind_of(*at) == DIGIT || *at == '$'))
+    glance->at += len;
+    glance->call.before = mark;
+    return glance->seen_command && !glance->ended;
+}
+
+/* The first letters of telling words; the other words need no look once there is a command. */
+static bool may_tell(char first)
+{
+    const uint32_t letters =
+        1u << ('p' & 31) | 1u << ('s' & 31) | 1u << ('t' & 31) | 1u << ('u' & 31);
+    return (letters >> (first & 31) & 1) != 0;
+}
+
+static inline bool take_letters(struct glance *glance)
+{
+    const char *from = glance->at, *at = from + 1, *end = glance->end;
+    while (at < end && goes_on_name(*at))
         at++;
     glance->at = at;
+    if (!may_tell(*from) && glance->seen_command && !glance->ended && !glance->calls)
+        return true;
     return take_word(glance, (struct word){from, (size_t)(at - from), false});
+}
+
+static bool take_digits(struct glance *glance)
+{
+    size_t len = 1, left = (size_t)(glance->end - glance->at);
+    while (len < left && kind_of(glance->at[len]) == DIGIT)
+        len++;
+    return take_mark(glance, OTHER, len);
 }
 
 static bool take_quoted_name(struct glance *glance)
@@ -256,13 +298,6 @@ static bool take_quoted_name(struct glance *glance)
         return false;
     glance->at = quote + 1;
     return take_word(glance, (struct word){from, (size_t)(quote - from), true});
-}
-
-static bool take_mark(struct glance *glance, enum before mark, size_t len)
-{
-    glance->at += len;
-    glance->call.before = mark;
-    return glance->seen_command && !glance->ended;
 }
 
 static bool take_string(struct glance *glance)
@@ -327,16 +362,12 @@ static bool take_other(struct glance *glance)
     return (left < 3 || at[2] != ':') && take_mark(glance, CAST, 2);
 }
 
+/* Anything but blanks and words. */
 static bool take(struct glance *glance)
 {
-    switch ((enum byte)kind_of(*glance->at)) {
-    case BLANK:
-        glance->at++;
-        return true;
-    case LETTER:
-        return take_letters(glance);
+    switch (kind_of(*glance->at)) {
     case DIGIT:
-        return take_mark(glance, OTHER, 1);
+        return take_digits(glance);
     case MARK:
         return take_other(glance);
     case SINGLE:
@@ -353,10 +384,9 @@ static bool take(struct glance *glance)
         return take_semicolon(glance);
     case OPEN:
         return take_open(glance);
-    case ODD:
-        break;
+    default:
+        return false;
     }
-    return false;
 }
 
 bool sql_is_plain(const char *text, size_t len, bool calls)
@@ -364,8 +394,12 @@ bool sql_is_plain(const char *text, size_t len, bool calls)
     struct glance glance = {.at = text, .end = text + len, .calls = calls};
     if (len > 0 && memchr(text, '\\', len) != NULL)
         return false;
-    while (glance.at < glance.end)
-        if (!take(&glance))
+    while (glance.at < glance.end) {
+        enum byte kind = kind_of(*glance.at);
+        if (kind == BLANK)
+            glance.at++;
+        else if (!(kind == LETTER ? take_letters(&glance) : take(&glance)))
             return false;
+    }
     return true;
 }

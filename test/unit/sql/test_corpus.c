@@ -40,14 +40,16 @@ struct seen {
 static void add_name(struct names *names, const char *schema, const char *name)
 {
     assert_true(names->n < MAX_NAMES);
-    names->at[names->n++] = (struct sql_name){schema == NULL || *schema == '\0' ? NULL : schema, name};
+    names->at[names->n++] =
+        (struct sql_name){schema == NULL || *schema == '\0' ? NULL : schema, name};
 }
 
 static bool has_name(const struct sql_name *names, size_t n, const char *schema, const char *name)
 {
     for (size_t i = 0; i < n; i++) {
-        bool same = schema == NULL || names[i].schema == NULL ? schema == names[i].schema
-                                                              : strcmp(schema, names[i].schema) == 0;
+        bool same = schema == NULL || names[i].schema == NULL
+                        ? schema == names[i].schema
+                        : strcmp(schema, names[i].schema) == 0;
         if (same && strcmp(name, names[i].name) == 0)
             return true;
     }
@@ -69,11 +71,13 @@ static void see(const ProtobufCMessage *message, struct seen *seen)
     } else if (strcmp(name, "FuncCall") == 0) {
         const PgQuery__FuncCall *call = (const PgQuery__FuncCall *)message;
         size_t n = call->n_funcname;
-        add_name(&seen->functions, n > 1 ? part(call->funcname, n - 2) : NULL, part(call->funcname, n - 1));
+        add_name(&seen->functions, n > 1 ? part(call->funcname, n - 2) : NULL,
+                 part(call->funcname, n - 1));
     } else if (strcmp(name, "RangeTableSample") == 0) {
         const PgQuery__RangeTableSample *sample = (const PgQuery__RangeTableSample *)message;
         size_t n = sample->n_method;
-        add_name(&seen->functions, n > 1 ? part(sample->method, n - 2) : NULL, part(sample->method, n - 1));
+        add_name(&seen->functions, n > 1 ? part(sample->method, n - 2) : NULL,
+                 part(sample->method, n - 1));
     } else if (strcmp(name, "CommonTableExpr") == 0) {
         add_name(&seen->ctes, NULL, ((const PgQuery__CommonTableExpr *)message)->ctename);
     } else if (strcmp(name, "ParamRef") == 0) {
@@ -88,7 +92,8 @@ static void see(const ProtobufCMessage *message, struct seen *seen)
 
 static void reflect(const ProtobufCMessage *message, struct seen *seen);
 
-static void reflect_field(const char *base, const ProtobufCFieldDescriptor *field, struct seen *seen)
+static void reflect_field(const char *base, const ProtobufCFieldDescriptor *field,
+                          struct seen *seen)
 {
     const void *at = base + field->offset;
     if (field->type != PROTOBUF_C_TYPE_MESSAGE)
@@ -178,7 +183,8 @@ static void check_class(const PgQuery__Node *node, const struct seen *seen, enum
         break;
     default: { /* by the name of the command */
         const ProtobufCMessageDescriptor *descriptor = node->base.descriptor;
-        const char *name = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)node->node_case)->name;
+        const char *name =
+            protobuf_c_message_descriptor_get_field(descriptor, (unsigned)node->node_case)->name;
         if (strncmp(name, "create_", 7) == 0 || strncmp(name, "drop_", 5) == 0 ||
             (strncmp(name, "alter_", 6) == 0 && strcmp(name, "alter_system_stmt") != 0))
             assert_int_equal(class, SQL_DDL);
@@ -200,11 +206,12 @@ static void agree(const struct totals *totals, bool does, const char *what)
 }
 #define AGREE(totals, condition) agree(totals, condition, #condition)
 
-static void check_names(const struct totals *totals, const struct sql_statement *facts, const struct seen *seen,
-                        bool query)
+static void check_names(const struct totals *totals, const struct sql_statement *facts,
+                        const struct seen *seen, bool query)
 {
     for (uint32_t i = 0; i < facts->n_tables; i++) /* a DROP has no RangeVar */
-        AGREE(totals, has_name(seen->tables.at, seen->tables.n, facts->tables[i].schema, facts->tables[i].name) ||
+        AGREE(totals, has_name(seen->tables.at, seen->tables.n, facts->tables[i].schema,
+                               facts->tables[i].name) ||
                           (facts->effects & SQL_DROPS) != 0);
     for (uint32_t i = 0; i < facts->n_functions; i++)
         AGREE(totals, has_name(seen->functions.at, seen->functions.n, facts->functions[i].schema,
@@ -215,7 +222,8 @@ static void check_names(const struct totals *totals, const struct sql_statement 
     for (size_t i = 0; query && i < seen->tables.n; i++) {
         const struct sql_name *table = &seen->tables.at[i];
         AGREE(totals, has_name(facts->tables, facts->n_tables, table->schema, table->name) ||
-                          (table->schema == NULL && has_name(seen->ctes.at, seen->ctes.n, NULL, table->name)));
+                          (table->schema == NULL &&
+                           has_name(seen->ctes.at, seen->ctes.n, NULL, table->name)));
     }
 }
 
@@ -230,16 +238,19 @@ static void check_statement(const struct totals *totals, const struct sql_statem
     check_names(totals, facts, &seen, query);
     AGREE(totals, !query || facts->n_params == seen.max_param);
     size_t end = raw->stmt_len == 0 ? totals->len : (size_t)(raw->stmt_location + raw->stmt_len);
-    AGREE(totals, facts->text.start >= (uint32_t)raw->stmt_location && facts->text.start + facts->text.len <= end);
+    AGREE(totals, facts->text.start >= (uint32_t)raw->stmt_location &&
+                      facts->text.start + facts->text.len <= end);
 }
 
 /* The span of a statement is a text of that one statement, and the name in it can be replaced. */
 static void check_spans(const struct totals *totals, const struct sql_statement *facts)
 {
     static const char name[] = "\"another name\"";
-    struct sql_facts *alone = sql_facts_of(totals->text + facts->text.start, facts->text.len, MAX_LEN, true);
+    struct sql_facts *alone =
+        sql_facts_of(totals->text + facts->text.start, facts->text.len, MAX_LEN, true);
     AGREE(totals, alone->n_statements == 1 && alone->effects == facts->effects);
-    AGREE(totals, alone->statements[0].text.start == 0 && alone->statements[0].text.len == facts->text.len);
+    AGREE(totals,
+          alone->statements[0].text.start == 0 && alone->statements[0].text.len == facts->text.len);
     sql_facts_free(alone);
     if (facts->name.len == 0)
         return;
@@ -248,8 +259,10 @@ static void check_spans(const struct totals *totals, const struct sql_statement 
     memcpy(text, totals->text, start);
     strcpy(text + start, name);
     memcpy(text + start + strlen(name), totals->text + end, totals->len - end);
-    struct sql_facts *renamed = sql_facts_of(text, totals->len - facts->name.len + strlen(name), MAX_LEN, true);
-    AGREE(totals, renamed->n_statements == 1 && strcmp(renamed->statements[0].ident, "another name") == 0);
+    struct sql_facts *renamed =
+        sql_facts_of(text, totals->len - facts->name.len + strlen(name), MAX_LEN, true);
+    AGREE(totals,
+          renamed->n_statements == 1 && strcmp(renamed->statements[0].ident, "another name") == 0);
     sql_facts_free(renamed);
     free(text);
 }
@@ -296,8 +309,8 @@ static void check_text(const char *text, size_t len, void *arg)
 
 static void report(const char *dir, const struct totals *totals)
 {
-    printf("# %s: %zu texts, %zu of them not parsed; %zu plain; %zu statements\n", dir, totals->texts,
-           totals->unparsed, totals->plain, totals->statements);
+    printf("# %s: %zu texts, %zu of them not parsed; %zu plain; %zu statements\n", dir,
+           totals->texts, totals->unparsed, totals->plain, totals->statements);
 }
 
 static void two_ways_through_the_corpus_agree(void **state)
