@@ -13,6 +13,7 @@
 
 #include "sql/facts.h"
 #include "sql/glance.h"
+#include "sql/hints.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -213,6 +214,10 @@ static const char *const pieces[] = {
     "LATERAL ",
     "RECURSIVE ",
     "MATERIALIZED ",
+    "/* howdah:",
+    "-- howdah:",
+    "k=",
+    "k='v",
     "query_to_xml('x',true,true,'')",
     "CURRENT_USER ",
     "COLLATE ",
@@ -282,6 +287,16 @@ static void check_plain(const char *text, size_t len, const struct sql_facts *fa
     assert(!quite_plain || effects == 0);
 }
 
+static void check_hints(const char *text, size_t len, bool conforming)
+{
+    struct sql_hints hints = sql_hints_of(text, len, conforming);
+    assert(hints.n <= SQL_MAX_HINTS);
+    for (uint32_t i = 0; i < hints.n; i++) {
+        struct sql_span key = hints.at[i].key, value = hints.at[i].value;
+        assert(key.len > 0 && key.start + key.len < value.start && value.start + value.len <= len);
+    }
+}
+
 static void check(const char *text, size_t len, bool conforming)
 {
     struct sql_facts *facts = sql_facts_of(text, len, 2 * MAX_LEN, conforming);
@@ -293,6 +308,7 @@ static void check(const char *text, size_t len, bool conforming)
     }
     assert(effects == facts->effects);
     check_plain(text, len, facts);
+    check_hints(text, len, conforming);
     sql_facts_free(facts);
 }
 
