@@ -125,8 +125,9 @@ static bool is_telling(const struct word *word)
     case 'p':
         if (!BEGINS(word, "pg_"))
             return false;
-        return BEGINS(word, "pg_temp") || BEGINS(word, "pg_advisory") ||
-               BEGINS(word, "pg_try_advisory") || IS(word, "pg_settings");
+        return BEGINS(word, "pg_temp") || IS(word, "pg_settings") ||
+               (BEGINS(word, "pg_advisory") && !BEGINS(word, "pg_advisory_xact_lock")) ||
+               (BEGINS(word, "pg_try_advisory") && !BEGINS(word, "pg_try_advisory_xact_lock"));
     case 'u':
         return IS(word, "uescape");
     default:
@@ -162,14 +163,25 @@ static bool is_plain_command(const struct word *word)
 static bool is_keyword(const struct word *word)
 {
     static const char *const keywords[] = {
-        "in",      "values",    "and",       "or",        "not",      "on",        "using",
-        "where",   "exists",    "any",       "all",       "some",     "select",    "distinct",
-        "from",    "when",      "then",      "else",      "case",     "having",    "limit",
-        "offset",  "union",     "except",    "intersect", "array",    "row",       "cast",
-        "as",      "coalesce",  "greatest",  "least",     "nullif",   "extract",   "position",
-        "overlay", "trim",      "substring", "varchar",   "char",     "character", "numeric",
-        "decimal", "dec",       "bit",       "time",      "interval", "timestamp", "float",
-        "group",   "returning", "between",   "lateral",   "only",
+        "in",        "values",       "and",
+        "or",        "not",          "on",
+        "using",     "where",        "exists",
+        "any",       "all",          "some",
+        "select",    "distinct",     "from",
+        "when",      "then",         "else",
+        "case",      "having",       "limit",
+        "offset",    "union",        "except",
+        "intersect", "array",        "row",
+        "cast",      "as",           "coalesce",
+        "greatest",  "least",        "nullif",
+        "extract",   "position",     "overlay",
+        "trim",      "substring",    "varchar",
+        "char",      "character",    "numeric",
+        "decimal",   "dec",          "bit",
+        "time",      "interval",     "timestamp",
+        "float",     "group",        "returning",
+        "between",   "lateral",      "only",
+        "with",      "current_time", "localtimestamp",
     };
     for (size_t i = 0; !word->quoted && i < sizeof keywords / sizeof *keywords; i++)
         if (is(word, keywords[i], strlen(keywords[i])))
@@ -197,18 +209,42 @@ static bool is_own_schema(const struct word *word)
                         : IS(word, "pg_catalog");
 }
 
-static bool is_ahead(const struct call *call, const char *keyword)
+static inline bool is_ahead(const struct call *call, const char *keyword)
 {
     return call->word_ahead.at != NULL && !call->word_ahead.quoted &&
            is(&call->word_ahead, keyword, strlen(keyword));
 }
 
-/* What keywords make of a name before a parenthesis, or of each other: the columns of an alias, a table or a
- * WITH, the type of a cast, a window. */
-static bool is_no_call(const struct call *call)
+/* Any of these ahead of a name: it is the name of a table, an alias or a WITH, and columns follow.  But
+ * OPERATOR(s.+) stands behind a column as well, and that may be called "copy". */
+static bool is_named(const struct call *call)
 {
-    if (call->before_name == CAST || is_ahead(call, "as") || is_ahead(call, "into") ||
-        is_ahead(call, "with"))
+    if (IS(&call->name, "operator"))
+        return false;
+    return is_ahead(call, "as") || is_ahead(call, "into") || is_ahead(call, "with") ||
+           is_ahead(call, "recursive") || is_ahead(call, "copy");
+}
+
+/* ON CONFLICT (columns) DO, and not a condition of a join that is a call. */
+static bool is_conflict(const struct glance *glance)
+{
+    if (!IS(&glance->call.name, "conflict") || !is_ahead(&glance->call, "on"))
+        return false;
+    const char *at = glance->at + 1, *end = glance->end;
+    while (at < end && (goes_on_name(*at) || kind_of(*at) == BLANK || *at == ',' || *at == '"'))
+        at++;
+    if (at == end || *at++ != ')')
+        return false;
+    while (at < end && kind_of(*at) == BLANK)
+        at++;
+    return end - at > 2 && same(at, "do", 2) && kind_of(at[2]) == BLANK;
+}
+
+/* What keywords make of a name before a parenthesis, or of each other. */
+static bool is_no_call(const struct glance *glance)
+{
+    const struct call *call = &glance->call;
+    if (call->before_name == CAST || is_named(call))
         return true;
     if (call->schema.at != NULL || call->name.quoted)
         return false;
@@ -216,12 +252,13 @@ static bool is_no_call(const struct call *call)
         return is_ahead(call, "group") || is_ahead(call, "order") || is_ahead(call, "partition");
     if (IS(&call->name, "over") || IS(&call->name, "filter"))
         return call->before_name == CLOSED && !call->distinct_on;
-    return is_keyword(&call->name);
+    return is_keyword(&call->name) || is_conflict(glance);
 }
 
-static bool may_open(const struct call *call)
+static bool may_open(const struct glance *glance)
 {
-    if (call->before != WORD || is_no_call(call))
+    const struct call *call = &glance->call;
+    if (call->before != WORD || is_no_call(glance))
         return true;
     return (call->schema.at == NULL || is_own_schema(&call->schema)) &&
            is_own_function(&call->name);
@@ -343,7 +380,7 @@ static bool take_semicolon(struct glance *glance)
 static bool take_open(struct glance *glance)
 {
     bool first = !glance->seen_command; /* (SELECT ...) */
-    if (glance->ended || (glance->calls && !may_open(&glance->call)))
+    if (glance->ended || (glance->calls && !may_open(glance)))
         return false;
     return take_mark(glance, OTHER, 1) || first;
 }

@@ -132,6 +132,9 @@ static void calls_of_known_functions_only_are_plain(void **state)
         "SELECT sum(x) OVER (ORDER BY (z)), sum(x) FILTER (WHERE y) FROM t GROUP BY (q)",
         "SELECT x::numeric(10, 2), cast(y AS varchar(3)), a::mytype(3) FROM t",
         "SELECT * FROM a JOIN b USING (id) LEFT JOIN c ON (a.x = c.x)",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a, \"b\") DO NOTHING",
+        "WITH RECURSIVE n (i) AS (VALUES (1)) SELECT pg_advisory_xact_lock(i) FROM n",
+        "COPY t (a, b) FROM STDIN WITH (FORMAT csv)",
         "SELECT extract(epoch FROM now()), (now() - interval '1 day')::date",
     };
     static const char *const no[] = {
@@ -150,6 +153,10 @@ static void calls_of_known_functions_only_are_plain(void **state)
         "SELECT 1 OPERATOR(s.+) 2",
         "SELECT * FROM t TABLESAMPLE system_rows (1)",
         "SELECT treat(1 AS x)",
+        "INSERT INTO t SELECT 1 FROM a JOIN b ON conflict(x)",
+        "SELECT recursive(1), copy(1)",
+        "SELECT copy OPERATOR(s.+) 1",
+        "SELECT recursive OPERATOR(s.+) 1",
         "SELECT a[1:f(2)] FROM t",
         "SELECT s.in(1)",
         "SELECT \"in\"(1)",
