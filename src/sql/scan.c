@@ -63,19 +63,16 @@ static size_t end_of_comment(const struct scan *scan, size_t pos)
     return scan->len;
 }
 
-/* From the opening quote.  A quote that is doubled begins another piece of the same. */
+/* From the opening quote.  A quote that is doubled, or behind a backslash, does not end it. */
 static size_t end_of_quotes(const struct scan *scan, size_t pos, bool backslash)
 {
     char quote = scan->text[pos++];
     for (; pos < scan->len; pos++) {
-        if (scan->text[pos] == '\\' && backslash)
-            pos++;
-        else if (scan->text[pos] != quote)
-            continue;
-        else if (at(scan, pos + 1) == quote)
-            pos++;
-        else
+        bool is_quote = scan->text[pos] == quote;
+        if (is_quote && at(scan, pos + 1) != quote)
             return pos + 1;
+        if (is_quote || (backslash && scan->text[pos] == '\\'))
+            pos++;
     }
     return scan->len;
 }
