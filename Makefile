@@ -131,7 +131,7 @@ drivers: all ## the drivers of test/drivers, each in its own language
 
 regress: ## PostgreSQL's own tests, directly and through howdah (MODE=transaction: what is lost there)
 	@scripts/install-deps build test regress
-	$(SUBMAKE) all
+	$(SUBMAKE) all $(BUILD)/unit/sql/test_corpus.t
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) test/regress/run $(or $(MODE),session)
 
 lint: ## layout, static analysis, warnings of two compilers

@@ -534,11 +534,11 @@ static void learn(struct tree *tree, Node *node)
         commands[at].learn(tree, node);
 }
 
-static void learn_statement(struct draft_statement *draft, const RawStmt *raw,
+static void learn_statement(struct tree *tree, const RawStmt *raw,
                             const struct statement_text *text)
 {
-    struct tree tree = {.draft = draft};
-    learn(&tree, raw->stmt);
+    struct draft_statement *draft = tree->draft;
+    learn(tree, raw->stmt);
     draft->facts.text = place_of_statement(text, (size_t)raw->stmt_location, (size_t)raw->stmt_len);
     if ((draft->facts.effects & (SQL_PREPARES | SQL_EXECUTES | SQL_DEALLOCATES)) != 0 &&
         draft->facts.ident != NULL)
@@ -548,8 +548,12 @@ static void learn_statement(struct draft_statement *draft, const RawStmt *raw,
 struct draft statements_of(List *tree, const struct statement_text *text)
 {
     struct draft draft = {.n = (uint32_t)list_length(tree)};
+    uint32_t comparisons = 0;
     draft.statements = palloc0(draft.n * sizeof *draft.statements + 1);
-    for (uint32_t i = 0; i < draft.n; i++)
-        learn_statement(&draft.statements[i], list_nth(tree, (int)i), text);
+    for (uint32_t i = 0; i < draft.n; i++) {
+        struct tree walk = {.draft = &draft.statements[i], .comparisons = comparisons};
+        learn_statement(&walk, list_nth(tree, (int)i), text);
+        comparisons = walk.comparisons;
+    }
     return draft;
 }

@@ -26,7 +26,7 @@ struct tree {
     const struct tree_scope *scope; /* the names of WITH that are seen here */
     bool writes;                    /* rows are written or locked */
     uint32_t depth;
-    uint32_t comparisons; /* of names, so far */
+    uint32_t comparisons; /* of names, so far in this text */
 };
 
 /* Any expression, query, list of such, column definition or constraint; NULL is nothing. */
