@@ -47,9 +47,9 @@ enum sql_transaction {
 /* What may outlive the transaction in the session, or end that. */
 enum sql_effect {
     SQL_SETS = 1 << 0, /* sets or resets settings for the session: see `settings` */
-    SQL_SETS_UNKNOWN =
-        1 << 1, /* ... whose names the text does not tell: then SQL_SETS_ROLE is there too */
-    SQL_SETS_ROLE = 1 << 2,  /* role or session_authorization, by whatever way */
+    /* ... whose names the text does not tell; then SQL_SETS_ROLE is there as well */
+    SQL_SETS_UNKNOWN = 1 << 1,
+    SQL_SETS_ROLE = 1 << 2,  /* role or session_authorization; if the name is $n, ask its value */
     SQL_RESETS_ALL = 1 << 3, /* RESET ALL, DISCARD ALL */
     SQL_DISCARDS_ALL = 1 << 4,
     SQL_TEMP = 1 << 5,  /* may make a temporary object: TEMP, or a name in pg_temp */
@@ -65,9 +65,9 @@ enum sql_effect {
     SQL_DEALLOCATES = 1 << 15, /* DEALLOCATE, DISCARD ALL */
     SQL_LOADS = 1 << 16,       /* LOAD */
     SQL_SEEDS = 1 << 17,       /* setseed() */
-    SQL_CALLS =
-        1 << 18, /* DO, CALL, functions that are not PostgreSQL's own, and those of its own that
-                               * run a text of SQL (query_to_xml, ts_stat ...) */
+    /* DO, CALL, CREATE EXTENSION, functions that are not PostgreSQL's own, and those of its own that run a
+     * text of SQL or leave what no other effect tells (query_to_xml, ts_stat, pg_backup_start ...) */
+    SQL_CALLS = 1 << 18,
     SQL_SEQUENCES = 1 << 19, /* nextval, setval, currval, lastval */
     SQL_UNPARSED = 1 << 20,  /* the text could not be parsed: any effect */
 };

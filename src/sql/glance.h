@@ -14,7 +14,8 @@
 
 /* True: it is one statement (or none), and none of the effects of sql/facts.h is possible, SQL_CALLS and
  * SQL_SEQUENCES left aside unless `calls`: then there is no call of a function in it that is not
- * PostgreSQL's own either. */
+ * PostgreSQL's own either.  That holds whatever the session's standard_conforming_strings, and for grammars
+ * newer than ours: a text that does not parse can be plain. */
 bool sql_is_plain(const char *text, size_t len, bool calls);
 
 #endif
