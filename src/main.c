@@ -28,6 +28,7 @@
 #include "conf/settings.h"
 #include "session/listen.h"
 #include "session/worker.h"
+#include "sql/facts.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -189,6 +190,7 @@ static unsigned count_workers(const struct settings *settings)
 static void *run_worker(void *arg)
 {
     loop_run(((struct worker *)arg)->loop);
+    sql_thread_done();
     return NULL;
 }
 

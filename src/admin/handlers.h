@@ -14,6 +14,8 @@ void show_sockets(struct request *request);
 void show_active_sockets(struct request *request);
 void show_fds(struct request *request);
 void show_waiters(struct request *request);
+void show_pins(struct request *request);
+void show_pin_counts(struct request *request);
 void show_latency(struct request *request);
 void show_pools(struct request *request);
 void show_lists(struct request *request);

@@ -47,6 +47,13 @@ static const struct table_column waiter_columns[] = {
     T("application_name"), T("waits_for"),
 };
 
+static const struct table_column pin_columns[] = {
+    T("database"), T("user"),    I("id"),      I("server_id"),
+    I("pid"),      T("reasons"), I("seconds"), T("statement"),
+};
+
+static const struct table_column pin_count_columns[] = {T("reason"), I("now"), Q("total")};
+
 static const struct table_column latency_columns[] = {
     T("database"), T("kind"), Q("count"), Q("p50"), Q("p90"), Q("p99"), Q("p99.9"), Q("max"),
 };
@@ -213,6 +220,10 @@ const struct verb command_verbs[] = {
          "pools: how many clients and servers do what, and how long the oldest client waits"),
     SHOW("WAITERS", show_waiters, waiter_columns,
          "clients that wait for a server, those that wait longest first, and what they wait for"),
+    SHOW("PINS", show_pins, pin_columns,
+         "clients that keep a server for the state of their session, why, and for which statement"),
+    SHOW("PIN_COUNTS", show_pin_counts, pin_count_columns,
+         "of SHOW PINS, how many there are now and were since the start, by reason"),
     SHOW("DATABASES", show_databases, database_columns,
          "databases: where they are, their limits, and whether they are paused or disabled"),
     SHOW("USERS", show_users, user_columns, "users: their limits and how much of them is used"),

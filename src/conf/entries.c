@@ -63,6 +63,8 @@ enum key_kind {
     KEY_TIME,
     KEY_POOL_MODE,
     KEY_BALANCE,
+    KEY_SESSION_STATE,
+    KEY_FUNCTION_STATE,
     KEY_LATER_TEXT, /* those of later versions */
 };
 
@@ -102,6 +104,8 @@ static const struct entry_key database_keys[] = {
     {"reserve_pool",              KEY_COUNT,         DB(reserve_pool_size),         0},
     {"max_db_connections",        KEY_LIMIT,         DB(max_db_connections),        0},
     {"load_balance_hosts",        KEY_BALANCE,       DB(balance_hosts),             0},
+    {"session_state",             KEY_SESSION_STATE, DB(session_state),             0},
+    {"function_state",            KEY_FUNCTION_STATE, DB(function_state),           0},
     {NULL,                        KEY_END,           0,                             0},
 };
 
@@ -116,6 +120,8 @@ static const struct entry_key user_keys[] = {
     {"client_idle_timeout",         KEY_TIME,        USER(client_idle_timeout_us),      0},
     {"reserve_pool_size",           KEY_COUNT,       USER(reserve_pool_size),           0},
     {"max_user_connections",        KEY_LIMIT,       USER(max_user_connections),        0},
+    {"session_state",               KEY_SESSION_STATE, USER(session_state),             0},
+    {"function_state",              KEY_FUNCTION_STATE, USER(function_state),           0},
     {NULL,                          KEY_END,         0,                                 0},
 };
 
@@ -150,6 +156,8 @@ static void init_fields(void *entry, const struct entry_key *keys)
             break;
         case KEY_COUNT:
         case KEY_LIMIT:
+        case KEY_SESSION_STATE:
+        case KEY_FUNCTION_STATE:
         case KEY_POOL_MODE:
             *(int *)field_of(entry, key) = -1;
             break;
@@ -239,22 +247,13 @@ static bool store_time(int64_t *field, const struct entry_key *key, const char *
     return true;
 }
 
-static bool store_pool_mode(int *field, const struct entry_key *key, const char *value,
-                            struct err *err)
+/* expected: the words, for the error. */
+static bool store_word(int *field, const struct entry_key *key, const struct conf_word *words,
+                       const char *value, const char *expected, struct err *err)
 {
-    const struct conf_word *word = conf_find_word(pool_mode_words, value);
+    const struct conf_word *word = conf_find_word(words, value);
     if (word == NULL)
-        return refuse(key, value, "session, transaction or statement", err);
-    *field = word->value;
-    return true;
-}
-
-static bool store_balance(int *field, const struct entry_key *key, const char *value,
-                          struct err *err)
-{
-    const struct conf_word *word = conf_find_word(load_balance_words, value);
-    if (word == NULL)
-        return refuse(key, value, "round-robin or disable", err);
+        return refuse(key, value, expected, err);
     *field = word->value;
     return true;
 }
@@ -280,11 +279,17 @@ static bool store(void *entry, const struct entry_key *key, const char *value, s
     case KEY_TIME:
         return store_time(field, key, value, err);
     case KEY_POOL_MODE:
-        return store_pool_mode(field, key, value, err);
+        return store_word(field, key, pool_mode_words, value, "session, transaction or statement",
+                          err);
     case KEY_LATER_TEXT:
         return value[0] == '\0' || refuse_later(key, err);
     case KEY_BALANCE:
-        return store_balance(field, key, value, err);
+        return store_word(field, key, load_balance_words, value, "round-robin or disable", err);
+    case KEY_SESSION_STATE:
+        return store_word(field, key, session_state_words, value, "off, track or strict", err);
+    case KEY_FUNCTION_STATE:
+        return store_word(field, key, function_state_words, value, "trust, probe, reset or pin",
+                          err);
     case KEY_END:
         break;
     }

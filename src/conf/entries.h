@@ -40,6 +40,8 @@ struct conf_database {
     int max_db_connections; /* <= 0: not said, as the next */
     int max_db_client_connections;
     int balance_hosts;             /* enum load_balance */
+    int session_state;             /* enum session_state; -1: not said, as the next */
+    int function_state;            /* enum function_state */
     int64_t query_wait_timeout_us; /* 0: off */
     int64_t server_lifetime_us;    /* <= 0: not said */
 };
@@ -51,6 +53,8 @@ struct conf_user {
     int reserve_pool_size;
     int max_user_connections; /* <= 0: not said, as the next */
     int max_user_client_connections;
+    int session_state;             /* enum session_state; -1: not said, as the next */
+    int function_state;            /* enum function_state */
     int64_t query_wait_timeout_us; /* 0: off */
     int64_t query_timeout_us;      /* <= 0: not said, as all below */
     int64_t idle_transaction_timeout_us;

@@ -350,6 +350,28 @@ enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf
     return settings->pool_mode;
 }
 
+enum session_state conf_session_state(const struct settings *settings,
+                                      const struct conf_database *database,
+                                      const struct conf_user *user)
+{
+    if (user != NULL && user->session_state >= 0)
+        return (enum session_state)user->session_state;
+    if (database != NULL && database->session_state >= 0)
+        return (enum session_state)database->session_state;
+    return settings->session_state;
+}
+
+enum function_state conf_function_state(const struct settings *settings,
+                                        const struct conf_database *database,
+                                        const struct conf_user *user)
+{
+    if (user != NULL && user->function_state >= 0)
+        return (enum function_state)user->function_state;
+    if (database != NULL && database->function_state >= 0)
+        return (enum function_state)database->function_state;
+    return settings->function_state;
+}
+
 int conf_pool_size(const struct settings *settings, const struct conf_database *database,
                    const struct conf_user *user)
 {

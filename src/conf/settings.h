@@ -96,6 +96,12 @@ const struct conf_peer *conf_next_peer(const struct settings *settings,
 
 /* The value that counts: what the user's entry says, else the database's, else the setting.
  * database and user may be NULL.  Sizes and limits: 0 is no limit; times: 0 is off. */
+enum session_state conf_session_state(const struct settings *settings,
+                                      const struct conf_database *database,
+                                      const struct conf_user *user);
+enum function_state conf_function_state(const struct settings *settings,
+                                        const struct conf_database *database,
+                                        const struct conf_user *user);
 enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf_database *database,
                               const struct conf_user *user);
 int conf_pool_size(const struct settings *settings, const struct conf_database *database,

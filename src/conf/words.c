@@ -24,6 +24,27 @@ const struct conf_word pool_mode_words[] = {
     {NULL,          0,                false, NULL},
 };
 
+const struct conf_word session_state_words[] = {
+    {"off",    STATE_OFF,    true,  NULL},
+    {"track",  STATE_TRACK,  true,  NULL},
+    {"strict", STATE_STRICT, true,  NULL},
+    {NULL,     0,            false, NULL},
+};
+
+const struct conf_word function_state_words[] = {
+    {"trust", FUNCTION_TRUST, true,  NULL},
+    {"probe", FUNCTION_PROBE, true,  NULL},
+    {"reset", FUNCTION_RESET, true,  NULL},
+    {"pin",   FUNCTION_PIN,   true,  NULL},
+    {NULL,    0,              false, NULL},
+};
+
+const struct conf_word session_role_words[] = {
+    {"pin",   ROLE_PIN,   true,  NULL},
+    {"carry", ROLE_CARRY, true,  NULL},
+    {NULL,    0,          false, NULL},
+};
+
 const struct conf_word client_tls_words[] = {
     {"disable",     TLS_DISABLE,     true,  NULL},
     {"allow",       TLS_ALLOW,       false, NULL},

@@ -22,6 +22,9 @@ enum auth_type {
 };
 
 enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
+enum session_state { STATE_OFF, STATE_TRACK, STATE_STRICT };
+enum function_state { FUNCTION_TRUST, FUNCTION_PROBE, FUNCTION_RESET, FUNCTION_PIN };
+enum session_role { ROLE_PIN, ROLE_CARRY };
 
 enum tls_mode {
     TLS_DISABLE,
@@ -50,6 +53,9 @@ struct conf_word {
 
 extern const struct conf_word auth_type_words[];
 extern const struct conf_word pool_mode_words[];
+extern const struct conf_word session_state_words[];
+extern const struct conf_word function_state_words[];
+extern const struct conf_word session_role_words[];
 extern const struct conf_word client_tls_words[];
 extern const struct conf_word server_tls_words[];
 extern const struct conf_word load_balance_words[];

@@ -12,6 +12,7 @@
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "pool/serverlog.h"
+#include "pool/undo.h"
 #include "proto/message.h"
 #include "proto/response.h"
 
@@ -32,9 +33,9 @@ bool server_is_clean(const struct server *server)
 {
     return server->txn == TXN_IDLE && replies_settled(&server->replies) && !server->replies.open &&
            !server->replies.uncertain && !server->replies.copy_in && !server->replies.copy_both &&
-           !server->wanted_deallocate && !server->wanted_unlisten && server->remain == 0 &&
-           server->stash.len == 0 && server->cancels == 0 && stream_pending(&server->stream) == 0 &&
-           !server->stream.broken && !server->stream.readable;
+           server->undo == 0 && server->remain == 0 && server->stash.len == 0 &&
+           server->cancels == 0 && stream_pending(&server->stream) == 0 && !server->stream.broken &&
+           !server->stream.readable;
 }
 
 static void finish(struct server *server)
@@ -65,6 +66,17 @@ static void fail_batch(struct server *server)
     stream_write(&server->stream, bind_and_sync, sizeof bind_and_sync - 1);
 }
 
+static void take_back(struct server *server)
+{
+    struct buf sql = BUF_NONE;
+    undo_write(&sql, server->undo);
+    buf_append_u8(&sql, '\0');
+    server->undo = 0;
+    server->resetting = true;
+    server_send_query(server, sql.data, REPLY_SWALLOW, &nobody, NULL, NULL);
+    buf_done(&sql);
+}
+
 /* One step nearer to being free.  False: it is free, and not ours to look at any more, or closed. */
 static bool step(struct server *server)
 {
@@ -85,12 +97,11 @@ static bool step(struct server *server)
         server->state = SERVER_CANCELED; /* the signal must not hit what we send now */
     } else if (server->txn != TXN_IDLE) {
         server_send_query(server, "ROLLBACK", REPLY_SWALLOW, &nobody, NULL, NULL);
-    } else if (server->wanted_deallocate) {
-        server->wanted_deallocate = false;
-        server_send_query(server, "DEALLOCATE ALL", REPLY_SWALLOW, &nobody, NULL, NULL);
-    } else if (server->wanted_unlisten) {
-        server->wanted_unlisten = false;
-        server_send_query(server, "UNLISTEN *", REPLY_SWALLOW, &nobody, NULL, NULL);
+    } else if ((server->undo & UNDO_NOTHING_HELPS) != 0) {
+        server_close(server, "session state that nothing undoes");
+        return false;
+    } else if (server->undo != 0) {
+        take_back(server);
     } else if (server->wanted_reset) {
         server->wanted_reset = false;
         server->resetting = true;

@@ -9,7 +9,10 @@
 #include "pool/pool.h"
 #include "pool/server.h"
 
-enum { RETRY_FIRST_US = 100000 /* after a failed attempt; doubles with each one */ };
+enum {
+    RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
+    RETRY_MOST_US = 1000000, /* who waits should know soon that a server is back */
+};
 
 static bool may_open(const struct part *part)
 {
@@ -158,6 +161,8 @@ static int64_t retry_delay_us(const struct part *part, int failures, bool refuse
     int64_t delay_us = RETRY_FIRST_US;
     if (refused_login)
         return most_us;
+    if (most_us > RETRY_MOST_US)
+        most_us = RETRY_MOST_US;
     while (--failures > 0 && delay_us < most_us)
         delay_us *= 2;
     return delay_us < most_us ? delay_us : most_us;

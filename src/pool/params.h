@@ -5,6 +5,10 @@
  * same pointer, so that "does this server carry this client's parameters" is one comparison.
  * Values are as the server spells them, and are compared exactly.
  *
+ * Some parameters are *followed* for all clients: those that a server reports and that drivers care for.
+ * Beyond them a set may have any other setting that differs from the server's default, under its name in
+ * lower case; see session/state.h for how they get there.
+ *
  * Source:     PostgreSQL docs, protocol-async: parameters that the server reports
  * Ownership:  sets are counted; the table must outlive them
  * Threading:  any thread; names are fixed when the table is made
@@ -45,14 +49,32 @@ void params_unref(struct params_table *table, struct params *params); /* accepts
 
 const char *params_get(const struct params *params, size_t i); /* NULL: not known */
 
+/* The same for any setting, followed or not; value NULL: the server's default. */
+void params_put(struct params_table *table, struct params **params, const char *name,
+                const char *value);
+const char *params_find(const struct params_table *table, const struct params *params,
+                        const char *name);
+/* The settings that are not followed. */
+size_t params_count_more(const struct params *params);
+const char *params_more_name(const struct params *params, size_t i);
+const char *params_more_value(const struct params *params, size_t i);
+size_t params_weight(const struct params *params);     /* bytes of their names and values */
+bool params_beyond_ascii(const struct params *params); /* in one of their values */
+/* Replaces them all by those of `from`. */
+void params_take_more(struct params_table *table, struct params **params,
+                      const struct params *from);
+
 /* Equal for sets that differ in application_name at most: what the meaning of a statement's text
  * depends on, as its literals are read when it is parsed. */
 uint64_t params_environment(const struct params *params);
 bool params_in_environment(const struct params_table *table, size_t i);
 
-/* Appends the statement that gives a session with `from` the values of `to`; false: no need. */
+/* Appends the statements that give a session with `from` the values of `to`; false: no need. */
 bool params_difference(const struct params_table *table, const struct params *from,
                        const struct params *to, struct buf *sql);
+/* Would the bytes of that be read by the encoding of `from`, though they are of that of `to`? */
+bool params_need_encoding_first(const struct params_table *table, const struct params *from,
+                                const struct params *to);
 
 /* Appends a string constant that is safe whatever standard_conforming_strings says. */
 void params_quote(struct buf *sql, const char *value);

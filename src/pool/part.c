@@ -109,9 +109,27 @@ bool part_test_idle(struct part *part, const struct opening *opening)
     return true;
 }
 
-struct server *part_acquire(struct part *part, const struct opening *opening)
+/* Among the servers used last, as those have what is in caches. */
+static struct server *best_idle(struct part *part, const struct opening *opening,
+                                const struct params *params)
 {
-    struct server *server = first_idle(part, opening);
+    enum { LOOK_AT = 8 };
+    struct server *first = first_idle(part, opening), *server = first;
+    if (part->worker->settings->server_round_robin)
+        return first;
+    for (int i = 0; i < LOOK_AT && server != NULL; i++) {
+        if (server->params == params && !server->unchecked &&
+            opening_same(server->opening, opening))
+            return server;
+        server = TAILQ_NEXT(server, entry);
+    }
+    return first;
+}
+
+struct server *part_acquire(struct part *part, const struct opening *opening,
+                            const struct params *params)
+{
+    struct server *server = best_idle(part, opening, params);
     if (server == NULL || (part->n_waiting > 0 && opening == NULL) || part_paused(part) ||
         server->unchecked) /* then whoever waits has it tested */
         return NULL;

@@ -96,6 +96,7 @@ struct pool {
     atomic_uint plan_epoch;  /* counts errors that say that plans made before are of no use */
     atomic_uint next_host;   /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting; /* of size: not yet logged in */
+    atomic_int n_pinned;     /* of size: kept by clients for the state of their session */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
     _Atomic int64_t retry_at_us; /* no new attempt before */
@@ -159,6 +160,8 @@ struct part {
     const struct conf_database *db;
     const struct conf_user *conf_user;
     enum pool_mode mode;
+    enum session_state session_state; /* STATE_OFF in session mode */
+    enum function_state function_state;
     int64_t renew_us; /* when the names of its hosts are resolved again */
     uint64_t target;  /* servers of another one are closed when they become free */
 
@@ -310,8 +313,10 @@ bool part_is_outdated(const struct part *part, const struct server *server);
 bool part_is_stale(const struct part *part, const struct server *server);
 unsigned part_epoch(const struct part *part);
 
-/* An idle server that began so, at once, or NULL: then wait, with waiter->opening set. */
-struct server *part_acquire(struct part *part, const struct opening *opening);
+/* An idle server that began so, at once, or NULL: then wait, with waiter->opening set.  If there are
+ * several, one that has these parameters is likely. */
+struct server *part_acquire(struct part *part, const struct opening *opening,
+                            const struct params *params);
 void part_wait(struct part *part, struct waiter *waiter);
 void part_leave(struct part *part, struct waiter *waiter); /* no-op if it does not wait */
 

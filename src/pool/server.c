@@ -20,6 +20,7 @@
 #include "pool/params.h"
 #include "pool/pool.h"
 #include "pool/serverlog.h"
+#include "pool/undo.h"
 #include "pool/welcome.h"
 #include "proto/build.h"
 #include "proto/message.h"
@@ -527,6 +528,9 @@ int server_take_parameter(struct server *server, const char *body, size_t len)
 static void forget_unreported(struct server *server)
 {
     struct params_table *table = server->part->pool->pools->params;
+    struct params *empty = params_empty(table);
+    params_take_more(table, &server->params, empty);
+    params_unref(table, empty);
     for (size_t i = 0; i < params_count(table); i++) {
         if (params_get(server->params, i) != NULL &&
             welcome_value(server->welcome, params_name(table, i)) == NULL)
@@ -538,6 +542,16 @@ static void forget_unreported(struct server *server)
 static bool is_shared(const struct server *server)
 {
     return server->part->mode != POOL_SESSION && server->opening == NULL;
+}
+
+/* Which settings a client has reset, for the rest of its transaction or longer, is not known here.  If its
+ * session is tracked, PostgreSQL is asked for that anyway. */
+static void take_reset(struct server *server)
+{
+    if (server->state != SERVER_LEASED || !is_shared(server))
+        forget_unreported(server);
+    else if (server->part->session_state == STATE_OFF)
+        server->undo |= UNDO_SETTINGS;
 }
 
 /* Are prepared statements known by names of ours? */
@@ -552,15 +566,19 @@ bool server_take_command(struct server *server, const char *body, size_t len)
     if (tag.len == 0 || (body[0] != 'D' && body[0] != 'P' && body[0] != 'L' && body[0] != 'R'))
         return false; /* most are none of these */
     if (slice_is(tag, "DISCARD ALL") || slice_is(tag, "RESET"))
-        forget_unreported(server);
-    if (slice_is(tag, "LISTEN"))
-        server->wanted_unlisten = is_shared(server);
-    if (renames(server) && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
-        server->wanted_deallocate = true;
+        take_reset(server);
+    if (slice_is(tag, "LISTEN") && is_shared(server))
+        server->undo |= UNDO_LISTEN;
+    const struct reply *head = replies_head(&server->replies);
+    bool noted = head != NULL && head->note != NULL;
+    if (renames(server) && !noted && (slice_is(tag, "PREPARE") || slice_is(tag, "DEALLOCATE")))
+        server->undo |= UNDO_STATEMENTS;
     if (!slice_is(tag, "DISCARD ALL") && !slice_is(tag, "DEALLOCATE ALL"))
         return false;
     /* What stands behind it may rely on what is no more. */
-    server->wanted_deallocate = renames(server) && !replies_only_syncs_follow(&server->replies);
+    server->undo &= (uint8_t)~UNDO_STATEMENTS;
+    if (renames(server) && !replies_only_syncs_follow(&server->replies))
+        server->undo |= UNDO_STATEMENTS;
     struct statement_table *table = server->part->pool->pools->statements;
     if (server->state == SERVER_CLEANING)
         statement_set_done(&server->prepared, table); /* nobody waits for replies any more */

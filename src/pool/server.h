@@ -57,19 +57,18 @@ struct server {
     void *client; /* borrowed: to whom it is lent */
     struct part *part;
     enum server_state state;
-    char txn;               /* as of the last ReadyForQuery */
-    uint8_t last_kind;      /* of the last message that a client was lent to see */
-    bool forward;           /* the message that streams goes to the client */
-    bool hurry;             /* CLEANING: what its client has left running is cancelled */
-    bool wanted_reset;      /* CLEANING: the reset query has not been sent yet */
-    bool resetting;         /* CLEANING: it has been sent */
-    bool starting;          /* CLEANING: connect_query runs, then it is ready */
-    bool testing;           /* CLEANING: server_check_query runs */
-    bool unchecked;         /* IDLE for so long that it must be tested before it is lent */
-    bool parses;            /* a Parse was sent since the queue of replies was empty */
-    bool wanted_deallocate; /* what it has prepared is not known: CLEANING forgets it all */
-    bool wanted_unlisten;   /* it listens for its client: CLEANING ends that */
-    struct buf again; /* the client's batch at work, if it may be sent once more; see retry.h */
+    char txn;          /* as of the last ReadyForQuery */
+    uint8_t last_kind; /* of the last message that a client was lent to see */
+    bool forward;      /* the message that streams goes to the client */
+    bool hurry;        /* CLEANING: what its client has left running is cancelled */
+    bool wanted_reset; /* CLEANING: the reset query has not been sent yet */
+    bool resetting;    /* CLEANING: it has been sent, or what takes back `undo` */
+    bool starting;     /* CLEANING: connect_query runs, then it is ready */
+    bool testing;      /* CLEANING: server_check_query runs */
+    bool unchecked;    /* IDLE for so long that it must be tested before it is lent */
+    bool parses;       /* a Parse was sent since the queue of replies was empty */
+    uint8_t undo;      /* enum undo: what its client leaves behind, and CLEANING takes back */
+    struct buf again;  /* the client's batch at work, if it may be sent once more; see retry.h */
     uint32_t again_replies; /* how many were expected when it had been sent */
     uint32_t remain;        /* bytes of the message that streams still to come */
     struct buf stash;       /* the beginning of a message that is needed whole */
@@ -132,7 +131,8 @@ void server_send_query(struct server *server, const char *sql, enum reply_action
 int server_take_parameter(struct server *server, const char *body, size_t len);
 
 /* Takes a CommandComplete: true if it has ended all prepared statements of the session.  Other
- * changes to them by SQL make what we know of them void: then it must end them all when it is free. */
+ * changes to them by SQL, unless there is a note of them in the queue, make what we know of them void: then
+ * it must end them all when it is free. */
 bool server_take_command(struct server *server, const char *body, size_t len);
 
 /* Used by cancel.c: a closed server is freed when no cancel needs it any more. */

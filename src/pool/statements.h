@@ -6,6 +6,8 @@
  * is depends on DateStyle.  So the settings at that time, the environment, are part of what it is;
  * see params_environment().
  *
+ * A statement comes from a Parse message or from SQL's PREPARE; the body tells which.
+ *
  * Source:     PostgreSQL docs, protocol-message-formats-Parse
  * Ownership:  statements are counted; the table must outlive them
  * Threading:  the table and the counts by any thread; a statement_set by its server's thread
@@ -13,9 +15,11 @@
 #ifndef POOL_STATEMENTS_H
 #define POOL_STATEMENTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "base/hash.h"
@@ -26,10 +30,13 @@ struct statement {
     struct map_entry entry; /* first: the map finds us by it */
     unsigned refs;          /* under the table's mutex */
     uint64_t environment;
+    atomic_uchar glance; /* what a look at the text has told whoever uses it; 0: nothing yet */
     uint32_t name_len;
     char name[32]; /* on servers; without NUL in the messages' counts */
     size_t len;
-    char body[]; /* of Parse behind the name: text, NUL, number of types, types */
+    char body
+        []; /* of Parse behind the name: text, NUL, number of types, types; or what stands behind
+                  * the name in a PREPARE, with a NUL */
 };
 
 #define STATEMENT_PREFIX "HOWDAH_"
@@ -42,6 +49,12 @@ struct statement_usage {
     size_t n, bytes;
 };
 struct statement_usage statement_table_usage(struct statement_table *table);
+
+/* Was it made by SQL's PREPARE? */
+static inline bool statement_is_by_sql(const struct statement *statement)
+{
+    return memchr(statement->body, '\0', statement->len) == statement->body + statement->len - 1;
+}
 
 /* A counted reference. */
 struct statement *statement_intern(struct statement_table *table, const char *body, size_t len,

@@ -37,6 +37,10 @@ static bool refresh(struct part *part)
         return false;
     part->target = target_of(part);
     part->mode = conf_pool_mode(settings, part->db, part->conf_user);
+    part->session_state = part->mode == POOL_SESSION
+                              ? STATE_OFF
+                              : conf_session_state(settings, part->db, part->conf_user);
+    part->function_state = conf_function_state(settings, part->db, part->conf_user);
     bool changed = set_limit(&pool->limit, conf_pool_size(settings, part->db, part->conf_user));
     changed |=
         set_limit(&pool->reserve, conf_reserve_pool_size(settings, part->db, part->conf_user));

@@ -44,6 +44,15 @@ uint32_t replies_count_syncs(const struct replies *replies)
     return syncs;
 }
 
+bool replies_any_for_client(const struct replies *replies)
+{
+    for (uint32_t i = 0; i < replies->count; i++) {
+        if (at(replies, i)->action != REPLY_SWALLOW && at(replies, i)->action != REPLY_INJECT)
+            return true;
+    }
+    return false;
+}
+
 bool replies_only_syncs_follow(const struct replies *replies)
 {
     for (uint32_t i = 1; i < replies->count; i++) {
@@ -99,6 +108,8 @@ bool replies_expect(struct replies *replies, const struct replies_events *events
         if (kind != REPLY_SYNC)
             return false;
         replies->skipping = false; /* the queue now ends where the server wakes up */
+        if (replies->injected && action == REPLY_INJECT)
+            action = REPLY_FORWARD;
     }
     if (kind != REPLY_COPY_END)
         replies->open = !ends_in_ready(kind);
@@ -179,10 +190,13 @@ static void skip_to_sync(struct replies *replies, const struct replies_events *e
                          void *context)
 {
     uint32_t sync = find(replies, 0, REPLY_SYNC);
+    replies->injected = at(replies, 0)->action == REPLY_INJECT;
     for (uint32_t i = sync; i-- > 0;)
         settle(at(replies, i), events, context, i == 0 ? REPLY_FAILED : REPLY_SKIPPED);
     drop(replies, 0, sync);
     replies->skipping = replies->count == 0;
+    if (replies->injected && !replies->skipping && at(replies, 0)->action == REPLY_INJECT)
+        at(replies, 0)->action = REPLY_FORWARD;
 }
 
 static enum reply_verdict verdict_of(const struct reply *reply)

@@ -39,8 +39,9 @@ enum reply_kind {
 enum reply_action {
     REPLY_FORWARD, /* the client gets what the server says */
     REPLY_SWALLOW, /* our own request: nobody gets it */
-    REPLY_INJECT,  /* our own request on behalf of the next: the client gets it if it is an error */
-    REPLY_FAKE,    /* nothing was sent: we answer, when its turn has come */
+    REPLY_INJECT, /* our own request on behalf of the next: the client gets it if it is an error; of a
+                    * Sync: it gets it if such an error has made the server skip to it */
+    REPLY_FAKE,   /* nothing was sent: we answer, when its turn has come */
     REPLY_REPLACE, /* sent so that the server fails; `settled` then gives the client another error */
 };
 
@@ -77,6 +78,7 @@ struct replies {
     uint32_t count;
     bool open;      /* a Sync must follow: till then the server is in an implicit transaction */
     bool skipping;  /* the server ignores all but Sync */
+    bool injected;  /* ... since a request of ours on behalf of the client's has failed */
     bool copy_in;   /* the server reads COPY data */
     bool copy_both; /* streaming replication: from here on nothing is counted, all is forwarded */
     bool uncertain; /* see above */
@@ -111,6 +113,9 @@ bool replies_want_copy_data(const struct replies *replies);
 
 /* Is there a simple query whose ReadyForQuery is to come, without more from the client? */
 bool replies_query_to_come(const struct replies *replies);
+
+/* Is there anything to come that the client gets? */
+bool replies_any_for_client(const struct replies *replies);
 
 /* How many Syncs have not been answered yet. */
 uint32_t replies_count_syncs(const struct replies *replies);

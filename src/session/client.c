@@ -19,6 +19,7 @@
 #include "session/greet.h"
 #include "session/moving.h"
 #include "session/names.h"
+#include "session/state.h"
 #include "session/worker.h"
 
 static const struct stream_events events;
@@ -76,6 +77,16 @@ static int64_t idle_end_us(const struct client *client)
         return 0;
     return after(clock_now_us(),
                  conf_idle_transaction_timeout_us(settings_of(client), user_of(client)));
+}
+
+/* A client that is pinned and does nothing gets a notice at half time. */
+static int64_t pin_end_us(const struct client *client)
+{
+    const struct traces *traces = client->traces;
+    int64_t timeout_us = settings_of(client)->pin_idle_timeout_us;
+    if (!traces_pin(traces) || client->query_us != 0 || client->xact_us != 0)
+        return 0;
+    return after(traces->idle_us, traces->warned ? timeout_us : timeout_us / 2);
 }
 
 static int64_t wait_end_us(const struct client *client)
@@ -145,7 +156,7 @@ void client_set_deadline(struct client *client)
             client->replication != STARTUP_NO_REPLICATION
                 ? 0 /* its statements are meant to take long */
                 : sooner(sooner(query_end_us(client), transaction_end_us(client)),
-                         idle_end_us(client)));
+                         sooner(idle_end_us(client), pin_end_us(client))));
         break;
     case CLIENT_REFUSING:
     case CLIENT_CANCELING:
@@ -156,9 +167,29 @@ void client_set_deadline(struct client *client)
     }
 }
 
-static void expire_active(struct client *client, struct err *err)
+/* True: it was only the time for a notice. */
+static bool warn_pinned(struct client *client)
+{
+    struct buf out = BUF_NONE;
+    if (client->traces->warned)
+        return false;
+    client->traces->warned = true;
+    response_notice(&out, "NOTICE", "00000",
+                    "this session keeps a server connection and does nothing (pin_idle_timeout)",
+                    NULL);
+    stream_write(&client->stream, out.data, out.len);
+    buf_done(&out);
+    client_set_deadline(client);
+    return true;
+}
+
+/* False: the client stays. */
+static bool expire_active(struct client *client, struct err *err)
 {
     int64_t now_us = clock_now_us();
+    if (pin_end_us(client) != 0)
+        return !warn_pinned(client) &&
+               !err_set(err, SQLSTATE_IDLE_SESSION_TIMEOUT, "pin_idle_timeout");
     int64_t query_us = query_end_us(client), xact_us = transaction_end_us(client);
     if (query_us != 0 && query_us <= now_us)
         err_set(err, SQLSTATE_QUERY_CANCELED, "query timeout");
@@ -166,6 +197,7 @@ static void expire_active(struct client *client, struct err *err)
         err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "transaction timeout");
     else
         err_set(err, SQLSTATE_IDLE_IN_TRANSACTION, "idle transaction timeout");
+    return true;
 }
 
 /* False: it was only the time for a notice. */
@@ -219,7 +251,8 @@ static void on_deadline(struct deadline *deadline, struct loop *loop)
         }
         break;
     case CLIENT_ACTIVE:
-        expire_active(client, &err);
+        if (!expire_active(client, &err))
+            return;
         break;
     default:
         err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "client_login_timeout");
@@ -259,6 +292,7 @@ static void leave_server(struct client *client)
     if (server == NULL)
         return;
     client->server = NULL;
+    state_leave(client, server);
     replies_abandon(&server->replies, &client_replies, client);
     if (client->goodbye)
         server_finish(server);
@@ -275,13 +309,15 @@ void client_detach(struct client *client)
     if (client->by_key.hash != 0)
         map_remove(&worker->by_key, &client->by_key);
     client->by_key.hash = 0;
+    state_free(client);
     uncount(client);
     names_clear(client);
     map_done(&client->names);
     mem_free(client->unnamed);
     client->unnamed = NULL;
     params_unref(worker->proxy->pools->params, client->params);
-    client->params = NULL;
+    params_unref(worker->proxy->pools->params, client->wishes);
+    client->params = client->wishes = NULL;
     startup_free(client);
     mem_free(client->refusal);
     client->refusal = NULL;
@@ -355,7 +391,7 @@ void client_server_lost(struct client *client, const char *reason)
     struct server *server = client->server;
     struct err err;
     /* It has said why, or the stream cannot be mended: a second error would only confuse. */
-    bool silent = server->last_kind == BE_ERROR_RESPONSE || (server->remain > 0 && server->forward);
+    bool silent = server->forward && (server->last_kind == BE_ERROR_RESPONSE || server->remain > 0);
     server->stream.broken = true;
     if (silent) {
         client_close(client, reason);
@@ -420,7 +456,7 @@ void client_want_server(struct client *client)
         client_fail(client, &err);
         return;
     }
-    struct server *server = part_acquire(part, client->waiter.opening);
+    struct server *server = part_acquire(part, client->waiter.opening, client->params);
     if (server != NULL) {
         take_server(client, server);
         return;

@@ -31,7 +31,9 @@ struct client_login;
 struct client_move;
 struct err;
 struct params;
+struct script;
 struct server;
+struct traces;
 struct unnamed;
 struct worker;
 
@@ -56,6 +58,7 @@ struct client {
     struct worker *worker; /* borrowed */
     struct role *role;     /* borrowed; NULL while not counted among its clients */
     struct params *params; /* counted; NULL before WELCOME */
+    struct traces *traces; /* owned; NULL: it has done nothing to its session, see state.h */
     uint32_t remain;       /* bytes of the message that streams still to come */
     uint32_t batch;        /* counts Syncs: messages of one batch share their fate */
     uint8_t state;         /* enum client_state */
@@ -68,11 +71,16 @@ struct client {
     bool in_batch;         /* REFUSING: not at the first message of the statement any more */
     bool last;             /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;     /* the server has our unnamed statement */
+    bool first;            /* the message at work is the first one for this server */
+    bool reads_sequences;  /* it has asked for currval() or lastval() */
     bool retries;        /* its batch has failed for a reason that is gone: it is sent once more */
     bool retried;        /* ... and is input now, which is not tried a third time */
     bool notified;       /* WAITING: it has had the notice of query_wait_notify */
+    bool own_names;      /* its prepared statements are on its server, under its own names */
+    bool uses_sql_names; /* it has used PREPARE, EXECUTE or DEALLOCATE by SQL: see sql_names.h */
     bool keeps_server;   /* whatever the pool's mode: no other server has what it began with */
     uint8_t replication; /* enum startup_replication */
+    uint32_t names_version; /* counts changes of what its names stand for */
     uint32_t unnamed_batch;
     uint32_t unnamed_pending; /* Parses of it whose reply has not come */
     struct buf stash;         /* the beginning of a message that is needed whole */
@@ -81,9 +89,13 @@ struct client {
 
     struct waiter waiter;
     TAILQ_ENTRY(client) entry;
+    struct params *wishes;   /* counted: what it has asked for at its login; NULL: nothing */
     struct map names;        /* prepared statements by the client's names */
     struct unnamed *unnamed; /* owned, or NULL: its unnamed statement, to send again */
-    struct map_entry by_key; /* in worker->by_key, once logged in */
+    struct script
+        *unnamed_script;         /* owned: of the unnamed statement, as it was sent last; or NULL */
+    struct script *bound_script; /* owned: of the unnamed portal, not executed yet; or NULL */
+    struct map_entry by_key;     /* in worker->by_key, once logged in */
     uint8_t key[8];
     uint64_t id;
     int64_t connected_us, requested_us;

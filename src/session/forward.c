@@ -16,7 +16,10 @@
 #include "session/client.h"
 #include "session/names.h"
 #include "session/retry.h"
+#include "session/sql_names.h"
+#include "session/state.h"
 #include "session/worker.h"
+#include "sql/facts.h"
 
 enum step {
     STEP_ON,    /* *used bytes have been dealt with */
@@ -39,28 +42,44 @@ static void expect(struct client *client, enum reply_kind kind)
     replies_expect(&client->server->replies, &client_replies, client, kind, REPLY_FORWARD, NULL);
 }
 
-/* Gives the session the client's parameters, in front of its first message. */
-static void send_parameters(struct client *client)
+static void send_difference(struct client *client, const struct params *from,
+                            const struct params *to, void *note)
 {
-    struct server *server = client->server;
     struct params_table *table = client->worker->proxy->pools->params;
     struct buf sql = BUF_NONE, out = BUF_NONE;
-    if (params_difference(table, server->params, client->params, &sql)) {
+    if (params_difference(table, from, to, &sql)) {
         buf_append_u8(&sql, '\0');
         message_query(&out, sql.data);
-        replies_expect(&server->replies, &client_replies, client, REPLY_QUERY, REPLY_INJECT,
-                       &names_parameters_note);
+        replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY, REPLY_INJECT,
+                       note);
         batch_copy(&client->worker->to_server, out.data, out.len);
     }
     buf_done(&sql);
     buf_done(&out);
 }
 
+/* Gives the session the client's parameters, in front of its first message. */
+static void send_parameters(struct client *client)
+{
+    const struct server *server = client->server;
+    struct params_table *table = client->worker->proxy->pools->params;
+    struct params *from = params_ref(table, server->params);
+    if (params_need_encoding_first(table, from, client->params)) {
+        params_put(table, &from, "client_encoding",
+                   params_find(table, client->params, "client_encoding"));
+        send_difference(client, server->params, from, NULL);
+    }
+    send_difference(client, from, client->params, &names_parameters_note);
+    params_unref(table, from);
+}
+
 static void begin(struct client *client)
 {
-    client->used = true;
+    client->used = client->first = true;
     if (client->params != client->server->params)
         send_parameters(client);
+    if (client->reads_sequences)
+        state_forget_sequences(client);
 }
 
 static size_t stream_on(struct client *client, const char *at, size_t left, bool drop)
@@ -90,7 +109,14 @@ static void *parse_note(struct client *client, const char *at, size_t left)
 {
     bool unnamed =
         rewrites(client, FE_PARSE) && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
-    return unnamed ? names_unnamed_note_of(client) : NULL;
+    return unnamed ? names_note_of_unnamed(client, false) : NULL;
+}
+
+/* Of an Execute of the unnamed portal, if what it runs changes the client's names. */
+static void *execute_note(struct client *client, const char *at, size_t left)
+{
+    bool runs = client->bound_script != NULL && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
+    return runs ? sql_names_execute(client) : NULL;
 }
 
 /* Does the query begin as one that ends prepared statements? */
@@ -107,14 +133,61 @@ static bool may_discard(const char *at, size_t left)
            (len >= sizeof deallocate && strncasecmp(text, deallocate, sizeof deallocate - 1) == 0);
 }
 
+/* What a simple query does to its client's session.  PASS: it is to be sent as it is. */
+static enum names_step look_at_query(struct client *client, const char *at, size_t left)
+{
+    size_t total = 1 + (size_t)load_u32(at + 1);
+    size_t here = left < total ? left : total;
+    struct sql_facts *facts = NULL;
+    struct err err;
+    if (!state_is_tracked(client))
+        return NAMES_PASS;
+    const char *text = at + MESSAGE_HEADER;
+    if (!state_query(client, text, here - MESSAGE_HEADER, here == total, &facts, &err)) {
+        names_refuse_query(client, &err);
+        return NAMES_DROP;
+    }
+    if (facts == NULL)
+        return NAMES_PASS;
+    enum names_step step = sql_names_query(client, text, here - MESSAGE_HEADER, facts);
+    sql_facts_free(facts);
+    return step;
+}
+
+/* A simple query that is not sent as it is: NAMES_PASS if it is. */
+static enum names_step rewrite_query(struct client *client, const char *at, size_t left,
+                                     size_t *used)
+{
+    enum names_step step = look_at_query(client, at, left);
+    if (step == NAMES_STALL)
+        return step;
+    client->part->stats.queries++;
+    names_drop_unnamed(client);
+    client->discards |= may_discard(at, left);
+    if (step != NAMES_PASS)
+        *used = stream_on(client, at, left, true);
+    return step;
+}
+
+static void after_batch(struct client *client)
+{
+    if (client->traces != NULL && client->remain == 0)
+        state_sent(client);
+}
+
 /* A message that is not rewritten. */
 static enum step pass(struct client *client, const char *at, size_t left, size_t *used)
 {
+    enum names_step step;
     switch ((uint8_t)at[0]) {
     case FE_QUERY:
-        client->part->stats.queries++;
-        names_drop_unnamed(client);
-        client->discards |= may_discard(at, left);
+        step = rewrite_query(client, at, left, used);
+        if (step == NAMES_STALL)
+            return STEP_STALL;
+        if (step == NAMES_REWRITTEN)
+            after_batch(client);
+        if (step != NAMES_PASS)
+            return STEP_ON;
         expect(client, REPLY_QUERY);
         break;
     case FE_SYNC:
@@ -124,6 +197,9 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
         break;
     case FE_FUNCTION_CALL:
         client->part->stats.queries++;
+        if (state_is_tracked(client))
+            state_call_function(client,
+                                left >= MESSAGE_HEADER + 4 ? load_u32(at + MESSAGE_HEADER) : 0);
         expect(client, REPLY_FUNCTION);
         break;
     case FE_PARSE:
@@ -139,7 +215,8 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
         expect(client, REPLY_DESCRIBE);
         break;
     case FE_EXECUTE:
-        expect(client, REPLY_EXECUTE);
+        replies_expect(&client->server->replies, &client_replies, client, REPLY_EXECUTE,
+                       REPLY_FORWARD, execute_note(client, at, left));
         break;
     case FE_CLOSE:
         expect(client, REPLY_CLOSE);
@@ -152,6 +229,8 @@ static enum step pass(struct client *client, const char *at, size_t left, size_t
         break;
     }
     *used = stream_on(client, at, left, false);
+    if (at[0] == FE_QUERY || at[0] == FE_SYNC)
+        after_batch(client);
     return STEP_ON;
 }
 
@@ -202,6 +281,10 @@ static bool comes_whole(const struct client *client, const char *at, size_t left
         return false;
     if (total <= ORDINARY)
         return true;
+    if (kind == FE_QUERY)
+        return state_is_tracked(client) &&
+               (total <= (size_t)client->worker->pool.settings->max_parse_length ||
+                (client->uses_sql_names && total <= LIMIT_KEPT_STATEMENT));
     bool unnamed_parse = kind == FE_PARSE && left > MESSAGE_HEADER && at[MESSAGE_HEADER] == '\0';
     return rewrites(client, kind) && kind != FE_BIND &&
            (!unnamed_parse || total <= LIMIT_KEPT_STATEMENT);
@@ -229,6 +312,8 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
         *used = stream_on(client, at, left, true);
         return STEP_ON;
     }
+    if (traces_stall(client->traces))
+        return STEP_STALL;
     if (comes_whole(client, at, left))
         return STEP_MORE;
     if (!client->used)
@@ -236,9 +321,11 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
     client->worker->describes |= kind == FE_DESCRIBE;
     if (client->query_us == 0)
         start_query(client);
-    if (rewrites(client, kind))
-        return rewrite(client, at, left, used);
-    return pass(client, at, left, used);
+    enum step step =
+        rewrites(client, kind) ? rewrite(client, at, left, used) : pass(client, at, left, used);
+    if (step == STEP_ON)
+        client->first = false;
+    return step;
 }
 
 static bool check_header(struct client *client, const char *at, struct err *err)

@@ -17,6 +17,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/login.h"
+#include "session/state.h"
 #include "session/worker.h"
 
 static const struct settings *settings_of(const struct client *client)
@@ -43,6 +44,20 @@ static char *canonical(struct client *client, const char *name, const char *base
     return base != NULL ? canon_find(client->part->pool, name, base, raw) : NULL;
 }
 
+/* Settings that no server reports are kept as the client spells them; known: a server has taken them
+ * before. */
+static void add_extra(struct client *client, struct params **params, bool *known)
+{
+    const struct client_login *login = client->login;
+    for (size_t i = 0; login->opening == NULL && i < login->n_extra; i++) {
+        const struct startup_param *extra = &login->extra[i];
+        char *taken = canon_find(client->part->pool, extra->name, "", extra->value);
+        *known &= taken != NULL;
+        mem_free(taken);
+        params_put(client->worker->proxy->pools->params, params, extra->name, extra->value);
+    }
+}
+
 /* The parameters that the client begins with: what the server said at its login, and what the
  * client has asked for.  *known: all values are spelt as the server spells them. */
 static struct params *initial_params(struct client *client, const struct welcome *welcome,
@@ -62,7 +77,26 @@ static struct params *initial_params(struct client *client, const struct welcome
             params_set(table, &params, i, value);
         mem_free(spelt);
     }
+    add_extra(client, &params, known);
     return params;
+}
+
+/* What RESET goes back to, where it is not the server's default. */
+static void keep_wishes(struct client *client)
+{
+    struct params_table *table = client->worker->proxy->pools->params;
+    const struct client_login *login = client->login;
+    struct params *wishes = params_empty(table), *none = params_ref(table, wishes);
+    for (size_t i = 0; i < params_count(table); i++) {
+        if (login->raw[i] != NULL)
+            params_set(table, &wishes, i, login->raw[i]);
+    }
+    for (size_t i = 0; i < login->n_extra; i++)
+        params_put(table, &wishes, login->extra[i].name, login->extra[i].value);
+    if (wishes != none)
+        client->wishes = params_ref(table, wishes);
+    params_unref(table, wishes);
+    params_unref(table, none);
 }
 
 static void send_parameters(struct client *client, const struct welcome *welcome, struct buf *out)
@@ -94,6 +128,8 @@ static void finish(struct client *client, const struct welcome *welcome)
     struct server *server = client->server;
     struct buf out = BUF_NONE;
     client->keeps_server |= began_with_more(client->login->opening, welcome);
+    if (state_is_tracked(client))
+        keep_wishes(client);
     cancel_new_key(client, server != NULL ? load_u32(server->key) : 0);
     message_auth_ok(&out);
     send_parameters(client, welcome, &out);
@@ -204,6 +240,15 @@ static void learn(struct client *client, size_t i, const char *raw, const char *
         canon_add(pool, name, base, raw, value);
 }
 
+static void learn_extra(struct client *client)
+{
+    const struct client_login *login = client->login;
+    params_take_more(client->worker->proxy->pools->params, &client->server->params, client->params);
+    for (size_t i = 0; login->opening == NULL && i < login->n_extra; i++)
+        canon_add(client->part->pool, login->extra[i].name, "", login->extra[i].value,
+                  login->extra[i].value);
+}
+
 /* Our statement has set the parameters of the session: now it is known how they are spelt. */
 void greet_parameters_set(struct client *client)
 {
@@ -221,6 +266,7 @@ void greet_parameters_set(struct client *client)
         if (value != NULL)
             params_set(table, &client->params, i, value);
     }
+    learn_extra(client);
     if (!needs_server(client)) {
         client->server = NULL;
         server_release(server);

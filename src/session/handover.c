@@ -182,13 +182,15 @@ static bool lists_in_order(const struct handover_client *client)
     struct reader statements = reader_of(client->statements.ptr, client->statements.len);
     const char *name, *value;
     struct slice body;
-    while (handover_next_param(&params, &name, &value))
+    struct reader wishes = reader_of(client->wishes.ptr, client->wishes.len);
+    while (handover_next_param(&params, &name, &value) ||
+           handover_next_param(&wishes, &name, &value))
         continue;
     while (handover_next_statement(&statements, &name, &body)) {
         if (name[0] == '\0' || body.len > LIMIT_LARGE_MESSAGE)
             return false;
     }
-    return !params.bad && !statements.bad;
+    return !params.bad && !wishes.bad && !statements.bad;
 }
 
 void handover_write_client(struct buf *buf, const struct handover_client *client)
@@ -202,6 +204,7 @@ void handover_write_client(struct buf *buf, const struct handover_client *client
     append_slice(buf, client->output);
     append_slice(buf, client->unnamed);
     append_slice(buf, client->params);
+    append_slice(buf, client->wishes);
     append_slice(buf, client->statements);
 }
 
@@ -218,6 +221,7 @@ bool handover_read_client(struct slice payload, struct handover_client *client)
     client->output = read_slice(&in);
     client->unnamed = read_slice(&in);
     client->params = read_slice(&in);
+    client->wishes = read_slice(&in);
     client->statements = read_slice(&in);
     if (!all_read(&in) || strlen(client->database) > LIMIT_NAME ||
         strlen(client->user) > LIMIT_NAME || address.len > sizeof client->address.socket ||

@@ -93,6 +93,7 @@ struct handover_client {
     struct slice output;     /* its socket did not take yet */
     struct slice unnamed;    /* its unnamed statement: of Parse behind the name; or empty */
     struct slice params;     /* see handover_add_param() */
+    struct slice wishes;     /* the same: what it has asked for at its login */
     struct slice statements; /* see handover_add_statement() */
 };
 void handover_write_client(struct buf *buf, const struct handover_client *client);

@@ -19,6 +19,7 @@ struct startup_param;
 struct client_login {
     bool ssl_asked, gss_asked;   /* each may be asked once */
     bool session_mode;           /* a server will be opened for it, or for one that begins alike */
+    bool tracked;                /* its session follows it from server to server */
     char *database;              /* owned: as the client named it */
     char *raw[PARAMS_MAX];       /* owned: followed parameters as the client gave them, or NULL */
     struct startup_param *extra; /* owned, as its texts: what else its server shall begin with */

@@ -44,21 +44,16 @@ static bool enter(struct client *client, const char *name, struct err *err)
     return true;
 }
 
-/* What this process does not follow is lost: servers keep their own value of it. */
-static void take_params(struct client *client, struct slice list)
+/* What this process does not follow it carries, even if it does not look after sessions itself. */
+static struct params *take_params(struct client *client, struct slice list)
 {
     struct params_table *table = client->worker->proxy->pools->params;
     struct reader in = reader_of(list.ptr, list.len);
     const char *name, *value;
-    client->params = params_empty(table);
-    while (handover_next_param(&in, &name, &value)) {
-        int index = params_index(table, name);
-        if (index >= 0)
-            params_set(table, &client->params, (size_t)index, value);
-        else
-            client_log(client, LOG_WARNING,
-                       "its value of \"%s\" is lost: track_extra_parameters leaves it out", name);
-    }
+    struct params *params = params_empty(table);
+    while (handover_next_param(&in, &name, &value))
+        params_put(table, &params, name, value);
+    return params;
 }
 
 static void take_statements(struct client *client, const struct handover_client *from)
@@ -83,7 +78,9 @@ static void go_on(struct client *client, const struct handover_client *from)
         client_fail(client, &err);
         return;
     }
-    take_params(client, from->params);
+    client->params = take_params(client, from->params);
+    if (from->wishes.len > 0)
+        client->wishes = take_params(client, from->wishes);
     take_statements(client, from);
     cancel_keep_key(client, from->key);
     buf_append(&client->stash, from->input.ptr, from->input.len);

@@ -17,14 +17,18 @@
 
 /* ---- the record ---- */
 
-static void add_params(const struct client *client, struct buf *out)
+static void add_params(const struct client *client, const struct params *params, struct buf *out)
 {
     const struct params_table *table = client->worker->proxy->pools->params;
+    if (params == NULL)
+        return;
     for (size_t i = 0; i < params_count(table); i++) {
-        const char *value = params_get(client->params, i);
+        const char *value = params_get(params, i);
         if (value != NULL)
             handover_add_param(out, params_name(table, i), value);
     }
+    for (size_t i = 0; i < params_count_more(params); i++)
+        handover_add_param(out, params_more_name(params, i), params_more_value(params, i));
 }
 
 static void add_statements(const struct client *client, struct buf *out)
@@ -43,8 +47,9 @@ static struct slice slice_of(const struct buf *buf)
 
 static void describe(const struct client *client, struct buf *record)
 {
-    struct buf params = BUF_NONE, statements = BUF_NONE;
-    add_params(client, &params);
+    struct buf params = BUF_NONE, wishes = BUF_NONE, statements = BUF_NONE;
+    add_params(client, client->params, &params);
+    add_params(client, client->wishes, &wishes);
     add_statements(client, &statements);
     struct handover_client all = {
         .database = client->part->pool->database->name,
@@ -54,6 +59,7 @@ static void describe(const struct client *client, struct buf *record)
         .input = slice_of(&client->stash),
         .output = slice_of(&client->stream.out),
         .params = slice_of(&params),
+        .wishes = slice_of(&wishes),
         .statements = slice_of(&statements),
     };
     memcpy(all.key, client->key, sizeof all.key);
@@ -61,6 +67,7 @@ static void describe(const struct client *client, struct buf *record)
         all.unnamed = (struct slice){.ptr = client->unnamed->body, .len = client->unnamed->len};
     handover_write_client(record, &all);
     buf_done(&params);
+    buf_done(&wishes);
     buf_done(&statements);
 }
 

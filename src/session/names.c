@@ -9,49 +9,29 @@
 #include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
+#include "pool/undo.h"
 #include "proto/message.h"
 #include "proto/response.h"
 #include "session/client.h"
+#include "session/naming.h"
+#include "session/script.h"
+#include "session/sql_names.h"
+#include "session/state.h"
 #include "session/worker.h"
-
-/* One name of the client's. */
-struct name {
-    struct map_entry entry;      /* first: the map finds us by it */
-    struct statement *statement; /* counted; NULL: closed, as far as we know */
-    unsigned pending;            /* changes whose reply has not come */
-    uint32_t batch;              /* of the last change */
-    char text[];
-};
-
-enum note_kind {
-    NOTE_ADD,    /* Parse of a name */
-    NOTE_REMOVE, /* Close of a name */
-    NOTE_INJECT, /* Parse that we put in front of a use */
-    NOTE_EVICT,  /* Close that makes room on the server */
-    NOTE_ERROR,  /* the error that the client gets instead of the server's */
-};
-
-struct note {
-    enum note_kind kind;
-    bool on_server;              /* it also changed the server's set */
-    struct name *name;           /* borrowed; NULL in INJECT, EVICT and ERROR */
-    struct statement *statement; /* counted: what was added, or was there before */
-    struct server *server;       /* borrowed: outlives its reply queue */
-    struct err *err;             /* owned; NOTE_ERROR only */
-};
 
 char names_parameters_note, names_unnamed_note, names_again_note;
 
-static struct statement_table *table_of(const struct client *client)
+struct statement_table *naming_table(const struct client *client)
 {
     return client->worker->proxy->pools->statements;
 }
 
 /* With max_prepared_statements = 0 names go through as they are, but for clients that have had theirs
  * before that was set; the unnamed statement is still the client's own. */
-static bool renames(const struct client *client)
+bool naming_renames(const struct client *client)
 {
-    return client->worker->pool.settings->max_prepared_statements > 0 || client->names.count > 0;
+    return !client->own_names &&
+           (client->worker->pool.settings->max_prepared_statements > 0 || client->names.count > 0);
 }
 
 /* ---- the map ---- */
@@ -61,16 +41,16 @@ static bool same_name(const struct map_entry *entry, const void *text)
     return strcmp(((const struct name *)entry)->text, text) == 0;
 }
 
-static struct name *find(const struct client *client, const char *text)
+struct name *naming_find(const struct client *client, const char *text)
 {
     if (client->names.count == 0)
         return NULL;
     return (struct name *)map_find(&client->names, hash_bytes(text, strlen(text)), same_name, text);
 }
 
-static struct name *get(struct client *client, const char *text)
+struct name *naming_get(struct client *client, const char *text)
 {
-    struct name *name = find(client, text);
+    struct name *name = naming_find(client, text);
     if (name != NULL)
         return name;
     size_t len = strlen(text);
@@ -81,7 +61,7 @@ static struct name *get(struct client *client, const char *text)
     return name;
 }
 
-static void forget_if_unused(struct client *client, struct name *name)
+void naming_forget_if_unused(struct client *client, struct name *name)
 {
     if (name->statement != NULL || name->pending > 0)
         return;
@@ -90,19 +70,20 @@ static void forget_if_unused(struct client *client, struct name *name)
 }
 
 /* Does it depend on a reply of an earlier batch that has not come? */
-static bool is_uncertain(const struct client *client, const struct name *name)
+bool naming_is_uncertain(const struct client *client, const struct name *name)
 {
     return name != NULL && name->pending > 0 && name->batch != client->batch;
 }
 
-static void set_statement(struct client *client, struct name *name, struct statement *statement)
+void naming_set(struct client *client, struct name *name, struct statement *statement)
 {
-    statement_unref(table_of(client), name->statement);
-    name->statement = statement != NULL ? statement_ref(table_of(client), statement) : NULL;
+    statement_unref(naming_table(client), name->statement);
+    name->statement = statement != NULL ? statement_ref(naming_table(client), statement) : NULL;
+    client->names_version++;
 }
 
 /* Changes whose reply is to come stand behind what has ended all others. */
-void names_clear(struct client *client)
+void naming_clear(struct client *client)
 {
     struct map kept = {0};
     uint32_t at = 0;
@@ -112,25 +93,33 @@ void names_clear(struct client *client)
             map_add(&kept, &name->entry);
             continue;
         }
-        set_statement(client, name, NULL);
+        naming_set(client, name, NULL);
         mem_free(name);
     }
     map_done(&client->names);
     client->names = kept;
+    client->names_version++;
+}
+
+void names_clear(struct client *client)
+{
+    naming_clear(client);
+    client->own_names = false;
     names_drop_unnamed(client);
+    sql_names_unbind(client);
 }
 
 /* ---- notes ---- */
 
-static struct note *new_note(struct client *client, enum note_kind kind, struct name *name,
-                             struct statement *statement)
+struct note *naming_note(struct client *client, enum note_kind kind, struct name *name,
+                         struct statement *statement)
 {
     struct note *note = mem_new(sizeof *note);
     note->kind = kind;
     note->name = name;
     note->server = client->server;
     if (statement != NULL)
-        note->statement = statement_ref(table_of(client), statement);
+        note->statement = statement_ref(naming_table(client), statement);
     if (name != NULL) {
         name->pending++;
         name->batch = client->batch;
@@ -141,9 +130,9 @@ static struct note *new_note(struct client *client, enum note_kind kind, struct 
 static void undo(struct client *client, struct note *note)
 {
     if (note->kind == NOTE_ADD)
-        set_statement(client, note->name, NULL);
+        naming_set(client, note->name, NULL);
     else if (note->kind == NOTE_REMOVE)
-        set_statement(client, note->name, note->statement);
+        naming_set(client, note->name, note->statement);
 }
 
 static void say_error(struct client *client, const struct err *err)
@@ -159,31 +148,33 @@ void names_settled(struct client *client, const struct reply *reply, enum reply_
     struct note *note = reply->note;
     /* After the client nobody waits for the reply that would tell what the server has prepared. */
     if (note->on_server && client->state == CLIENT_CLOSED)
-        note->server->wanted_deallocate = true;
+        note->server->undo |= UNDO_STATEMENTS;
     else if (note->on_server)
-        statement_set_settle(&note->server->prepared, table_of(client), note->statement,
+        statement_set_settle(&note->server->prepared, naming_table(client), note->statement,
                              outcome == REPLY_DONE);
     if (outcome != REPLY_DONE)
         undo(client, note);
     if (note->err != NULL && outcome == REPLY_FAILED)
         say_error(client, note->err);
+    if (note->kind == NOTE_SCRIPT)
+        sql_names_settled(client, note);
     if (note->name != NULL) {
         note->name->pending--;
-        forget_if_unused(client, note->name);
+        naming_forget_if_unused(client, note->name);
     }
-    statement_unref(table_of(client), note->statement);
+    statement_unref(naming_table(client), note->statement);
     mem_free(note->err);
     mem_free(note);
 }
 
 /* ---- what goes to the server ---- */
 
-static struct batch *to_server(struct client *client)
+struct batch *naming_out(struct client *client)
 {
     return &client->worker->to_server;
 }
 
-static void expect(struct client *client, enum reply_kind kind, enum reply_action action,
+void naming_expect(struct client *client, enum reply_kind kind, enum reply_action action,
                    struct note *note)
 {
     bool expected =
@@ -191,21 +182,36 @@ static void expect(struct client *client, enum reply_kind kind, enum reply_actio
     assert(expected || note == NULL); /* nothing is rewritten while the server skips */
 }
 
-static void send_header(struct client *client, char kind, size_t body_len)
+void naming_send_header(struct client *client, char kind, size_t body_len)
 {
     char header[MESSAGE_HEADER];
     header[0] = kind;
     store_u32(header + 1, (uint32_t)(body_len + 4));
-    batch_copy(to_server(client), header, sizeof header);
+    batch_copy(naming_out(client), header, sizeof header);
 }
 
-static void send_parse(struct client *client, const char *name, size_t name_len, const char *body,
+void naming_send_parse(struct client *client, const char *name, size_t name_len, const char *body,
                        size_t len)
 {
-    send_header(client, FE_PARSE, name_len + 1 + len);
-    batch_copy(to_server(client), name, name_len + 1);
-    batch_copy(to_server(client), body, len);
+    naming_send_header(client, FE_PARSE, name_len + 1 + len);
+    batch_copy(naming_out(client), name, name_len + 1);
+    batch_copy(naming_out(client), body, len);
     client->part->stats.server_parses++;
+}
+
+/* Describe and Close. */
+static void send_target(struct client *client, char message, char kind, const char *name)
+{
+    size_t len = strlen(name) + 1;
+    naming_send_header(client, message, 1 + len);
+    batch_copy(naming_out(client), &kind, 1);
+    batch_copy(naming_out(client), name, len);
+}
+
+void naming_close_name(struct client *client, char kind, const char *name)
+{
+    send_target(client, FE_CLOSE, kind, name);
+    naming_expect(client, REPLY_CLOSE, REPLY_SWALLOW, NULL);
 }
 
 static uint32_t epoch(const struct client *client)
@@ -213,81 +219,131 @@ static uint32_t epoch(const struct client *client)
     return atomic_load_explicit(&client->part->pool->plan_epoch, memory_order_relaxed);
 }
 
+void naming_change_here(struct client *client, struct statement *statement)
+{
+    statement_set_change(&client->server->prepared, naming_table(client), statement, client->batch,
+                         epoch(client));
+}
+
 /* A note of a Parse or Close that goes to the server. */
 static struct note *change_server(struct client *client, enum note_kind kind, struct name *name,
                                   struct statement *statement)
 {
-    struct note *note = new_note(client, kind, name, statement);
+    struct note *note = naming_note(client, kind, name, statement);
     note->on_server = true;
-    statement_set_change(&client->server->prepared, table_of(client), statement, client->batch,
-                         epoch(client));
+    naming_change_here(client, statement);
     return note;
 }
 
-static void close_on_server(struct client *client, struct statement *statement)
+void naming_close_on_server(struct client *client, struct statement *statement)
 {
     struct note *note = change_server(client, NOTE_EVICT, NULL, statement);
-    send_header(client, FE_CLOSE, 1 + note->statement->name_len + 1);
-    batch_copy(to_server(client), "S", 1);
-    batch_copy(to_server(client), note->statement->name, note->statement->name_len + 1);
-    expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
+    send_target(client, FE_CLOSE, 'S', note->statement->name);
+    naming_expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
 }
 
 /* Makes room on the server for one more. */
-static void evict(struct client *client)
+void naming_make_room(struct client *client)
 {
     struct server *server = client->server;
     int most = client->worker->pool.settings->max_prepared_statements;
     struct statement *oldest;
     while (server->prepared.count >= (uint32_t)most &&
            (oldest = statement_set_oldest(&server->prepared)) != NULL)
-        close_on_server(client, oldest);
+        naming_close_on_server(client, oldest);
 }
 
-static uint64_t environment(const struct client *client)
+uint64_t naming_environment(const struct client *client)
 {
     return params_environment(client->params);
 }
 
 /* The statement of a name that the server has not got is parsed under the present settings, as a
  * plan that has become invalid is. */
-static struct statement *renew(struct client *client, struct name *name)
+struct statement *naming_renew(struct client *client, struct name *name)
 {
     struct statement *old = name->statement;
-    if (old->environment == environment(client))
+    if (old->environment == naming_environment(client))
         return old;
     struct statement *renewed =
-        statement_intern(table_of(client), old->body, old->len, environment(client));
-    set_statement(client, name, renewed);
-    statement_unref(table_of(client), renewed);
+        statement_intern(naming_table(client), old->body, old->len, naming_environment(client));
+    naming_set(client, name, renewed);
+    statement_unref(naming_table(client), renewed);
     return renewed;
 }
 
 /* What is there but of no use any more is closed at once. */
-static enum statement_presence presence(struct client *client, struct statement *statement)
+enum statement_presence naming_presence(struct client *client, struct statement *statement)
 {
     enum statement_presence there =
         statement_set_find(&client->server->prepared, statement, client->batch, epoch(client));
     if (there != STATEMENT_STALE)
         return there;
-    close_on_server(client, statement);
+    naming_close_on_server(client, statement);
     return STATEMENT_ABSENT;
 }
 
 /* Parse, for the client or for a use of it that follows. */
-static void prepare(struct client *client, enum note_kind kind, struct name *name,
-                    struct statement *statement)
+static void parse(struct client *client, enum note_kind kind, struct name *name,
+                  struct statement *statement)
 {
-    evict(client);
     struct note *note = change_server(client, kind, name, statement);
-    client->server->parses = true;
-    send_parse(client, statement->name, statement->name_len, statement->body, statement->len);
-    expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
+    naming_send_parse(client, statement->name, statement->name_len, statement->body,
+                      statement->len);
+    naming_expect(client, REPLY_PARSE, kind == NOTE_INJECT ? REPLY_INJECT : REPLY_FORWARD, note);
 }
 
-static struct note *error_note(struct client *client, const struct err *err)
+/* By messages, as a simple query would end the implicit transaction that this may be in; with names of
+ * our own, as the unnamed ones are the client's. */
+static void prepare_by_sql(struct client *client, const char *name,
+                           const struct statement *statement, struct note *note)
 {
-    struct note *note = new_note(client, NOTE_ERROR, NULL, NULL);
+    static const char own[] = STATEMENT_PREFIX "do";
+    static const char bind[] = STATEMENT_PREFIX "do\0" STATEMENT_PREFIX "do\0\0\0\0\0\0";
+    struct buf body = BUF_NONE;
+    buf_append_str(&body, "PREPARE ");
+    script_quote(&body, name);
+    buf_append(&body, statement->body, statement->len);
+    buf_append_u16(&body, 0);
+    naming_close_name(client, 'S', own);
+    naming_send_parse(client, own, sizeof own - 1, body.data, body.len);
+    buf_done(&body);
+    naming_expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
+    naming_send_header(client, FE_BIND, sizeof bind);
+    batch_copy(naming_out(client), bind, sizeof bind);
+    naming_expect(client, REPLY_BIND, REPLY_INJECT, NULL);
+    naming_send_header(client, FE_EXECUTE, sizeof own + 4);
+    batch_copy(naming_out(client), own, sizeof own);
+    batch_copy(naming_out(client), "\0\0\0", 4);
+    naming_expect(client, REPLY_EXECUTE, REPLY_INJECT, note);
+    naming_close_name(client, 'P', own);
+    naming_close_name(client, 'S', own);
+}
+
+void naming_inject(struct client *client, struct statement *statement)
+{
+    client->server->parses = true;
+    if (statement_is_by_sql(statement))
+        prepare_by_sql(client, statement->name, statement,
+                       change_server(client, NOTE_INJECT, NULL, statement));
+    else
+        parse(client, NOTE_INJECT, NULL, statement);
+}
+
+void naming_inject_as(struct client *client, const char *name, const struct statement *statement)
+{
+    if (statement_is_by_sql(statement)) {
+        prepare_by_sql(client, name, statement, NULL);
+        return;
+    }
+    naming_send_parse(client, name, strlen(name), statement->body, statement->len);
+    naming_expect(client, REPLY_PARSE, REPLY_INJECT, NULL);
+}
+
+static struct note *error_note(struct client *client, const struct err *err, const char *expected)
+{
+    struct note *note = naming_note(client, NOTE_ERROR, NULL, NULL);
+    note->expected = expected;
     note->err = mem_dup(err, sizeof *err);
     return note;
 }
@@ -298,7 +354,7 @@ bool names_error_is_other(void *noted, const char *body, size_t len)
     struct err err;
     const char *severity;
     response_parse(body, len, &err, &severity);
-    if (strcmp(err.sqlstate, note->err->sqlstate) == 0)
+    if (strcmp(err.sqlstate, note->expected) == 0)
         return false;
     mem_free(note->err);
     note->err = NULL;
@@ -306,13 +362,21 @@ bool names_error_is_other(void *noted, const char *body, size_t len)
 }
 
 /* A Bind of a statement that cannot exist: no client's Parse ever gets this name. */
-static void expect_error(struct client *client, const struct err *err)
+void naming_expect_error(struct client *client, const struct err *err)
 {
     static const char bind[] = "\0" STATEMENT_PREFIX "none\0\0\0\0\0\0";
-    struct note *note = error_note(client, err);
-    send_header(client, FE_BIND, sizeof bind);
-    batch_copy(to_server(client), bind, sizeof bind);
-    expect(client, REPLY_BIND, REPLY_REPLACE, note);
+    struct note *note = error_note(client, err, SQLSTATE_INVALID_STATEMENT_NAME);
+    naming_send_header(client, FE_BIND, sizeof bind);
+    batch_copy(naming_out(client), bind, sizeof bind);
+    naming_expect(client, REPLY_BIND, REPLY_REPLACE, note);
+}
+
+void names_refuse_query(struct client *client, const struct err *err)
+{
+    naming_expect_error(client, err);
+    naming_send_header(client, FE_SYNC, 0);
+    client->batch++;
+    naming_expect(client, REPLY_SYNC, REPLY_FORWARD, NULL);
 }
 
 /* ---- messages ---- */
@@ -337,7 +401,7 @@ static void no_such_statement(struct client *client, const char *text)
                 "prepared statement \"%.200s\" does not exist", text);
     else
         err_set(&err, SQLSTATE_INVALID_STATEMENT_NAME, "unnamed prepared statement does not exist");
-    expect_error(client, &err);
+    naming_expect_error(client, &err);
 }
 
 void names_keep_unnamed(struct client *client, const char *body, size_t len)
@@ -349,20 +413,30 @@ void names_keep_unnamed(struct client *client, const char *body, size_t len)
     }
     memcpy(unnamed->body, body, len);
     unnamed->len = len;
+    atomic_store_explicit(&unnamed->glance, 0, memory_order_relaxed);
+    sql_names_drop_unnamed(client);
 }
 
 /* Parse of the unnamed statement goes through as it is, but we keep a copy, for a later transaction
  * that may run on another server.  One that is too long for that can be used in this one only. */
-static enum names_step parse_unnamed(struct client *client, const char *at, size_t left)
+static enum names_step parse_unnamed(struct client *client, const char *at, size_t left,
+                                     size_t *used)
 {
     size_t len = total_of(at) - MESSAGE_HEADER - 1;
     bool kept = len <= LIMIT_KEPT_STATEMENT;
     if (left < total_of(at) && kept)
         return NAMES_MORE;
-    if (kept)
+    if (!kept) {
+        names_drop_unnamed(client);
+    } else {
         names_keep_unnamed(client, at + MESSAGE_HEADER + 1, len);
-    else if (client->unnamed != NULL)
-        client->unnamed->len = 0;
+        state_parse(client, &client->unnamed->glance, client->unnamed->body, len);
+        *used = total_of(at);
+        enum names_step step = sql_names_unnamed(client, REPLY_FORWARD);
+        client->part->stats.client_parses += step == NAMES_REWRITTEN;
+        if (step != NAMES_PASS)
+            return step;
+    }
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     return NAMES_PASS;
@@ -373,19 +447,13 @@ void names_drop_unnamed(struct client *client)
     if (client->unnamed != NULL)
         client->unnamed->len = 0;
     client->unnamed_here = false;
+    sql_names_drop_unnamed(client);
 }
 
-void *names_unnamed_note_of(struct client *client)
+void *names_note_of_unnamed(struct client *client, bool again)
 {
     client->unnamed_pending++;
-    return &names_unnamed_note;
-}
-
-/* Of a Parse that we have put in front: whatever becomes of it, the client's statement is what it was. */
-static void *again_note_of(struct client *client)
-{
-    client->unnamed_pending++;
-    return &names_again_note;
+    return again ? &names_again_note : &names_unnamed_note;
 }
 
 /* The Parse of an unnamed statement has failed or was skipped: what we have kept of it is not there,
@@ -405,17 +473,48 @@ static enum names_step provide(struct client *client, struct name *name,
                                struct statement **statement)
 {
     struct statement *found = name->statement;
-    enum statement_presence there = presence(client, found);
+    enum statement_presence there = naming_presence(client, found);
     if (there == STATEMENT_ABSENT) {
-        found = renew(client, name);
-        there = presence(client, found);
+        found = naming_renew(client, name);
+        there = naming_presence(client, found);
     }
     if (there == STATEMENT_UNCERTAIN)
         return NAMES_STALL;
-    if (there == STATEMENT_ABSENT)
-        prepare(client, NOTE_INJECT, NULL, found);
+    if (there == STATEMENT_ABSENT) {
+        naming_make_room(client);
+        naming_inject(client, found);
+    }
     *statement = found;
     return NAMES_REWRITTEN;
+}
+
+bool naming_may_use(struct client *client, struct statement *statement, const struct reader *values,
+                    struct err *err)
+{
+    size_t at = statement_is_by_sql(statement) ? script_query_in(statement->body) : 0;
+    return !state_is_tracked(client) || state_use(client, &statement->glance, statement->body + at,
+                                                  statement->len - at, values, err);
+}
+
+static bool use_statement(struct client *client, struct statement *statement,
+                          const struct reader *values)
+{
+    struct err err;
+    if (naming_may_use(client, statement, values, &err))
+        return true;
+    naming_expect_error(client, &err);
+    return false;
+}
+
+/* A use of a text may do something to the session.  False: it may not, and fails. */
+static bool use_text(struct client *client, atomic_uchar *kept, const char *text, size_t len,
+                     const struct reader *values)
+{
+    struct err err;
+    if (!state_is_tracked(client) || state_use(client, kept, text, len, values, &err))
+        return true;
+    naming_expect_error(client, &err);
+    return false;
 }
 
 /* PostgreSQL looks at the text first and at the name then: it gets the text under a name that it has. */
@@ -429,26 +528,40 @@ static enum names_step duplicate(struct client *client, struct name *name,
         return step;
     err_set(&err, SQLSTATE_DUPLICATE_STATEMENT, "prepared statement \"%.200s\" already exists",
             name->text);
-    send_header(client, FE_PARSE, taken->name_len + 1 + reader_left(body));
-    batch_copy(to_server(client), taken->name, taken->name_len + 1);
-    batch_slice(to_server(client), body->pos, reader_left(body));
-    expect(client, REPLY_PARSE, REPLY_REPLACE, error_note(client, &err));
+    naming_send_header(client, FE_PARSE, taken->name_len + 1 + reader_left(body));
+    batch_copy(naming_out(client), taken->name, taken->name_len + 1);
+    batch_slice(naming_out(client), body->pos, reader_left(body));
+    naming_expect(client, REPLY_PARSE, REPLY_REPLACE,
+                  error_note(client, &err, SQLSTATE_DUPLICATE_STATEMENT));
     return NAMES_REWRITTEN;
+}
+
+static void add_on_server(struct client *client, struct name *name, struct statement *statement)
+{
+    naming_make_room(client);
+    client->server->parses = true;
+    parse(client, NOTE_ADD, name, statement);
 }
 
 static enum names_step add_name(struct client *client, const char *text,
                                 struct statement *statement)
 {
-    enum statement_presence there = presence(client, statement);
+    enum statement_presence there = naming_presence(client, statement);
     if (there == STATEMENT_UNCERTAIN)
         return NAMES_STALL;
-    struct name *name = get(client, text);
-    set_statement(client, name, statement);
+    if (there == STATEMENT_PRESENT && client->server->txn == TXN_FAILED) {
+        naming_close_on_server(client,
+                               statement); /* PostgreSQL says whether it may be parsed now */
+        there = STATEMENT_ABSENT;
+    }
+    struct name *name = naming_get(client, text);
+    naming_set(client, name, statement);
     client->part->stats.client_parses++;
     if (there == STATEMENT_PRESENT)
-        expect(client, REPLY_PARSE, REPLY_FAKE, new_note(client, NOTE_ADD, name, statement));
+        naming_expect(client, REPLY_PARSE, REPLY_FAKE,
+                      naming_note(client, NOTE_ADD, name, statement));
     else
-        prepare(client, NOTE_ADD, name, statement);
+        add_on_server(client, name, statement);
     return NAMES_REWRITTEN;
 }
 
@@ -458,25 +571,34 @@ enum names_step names_parse(struct client *client, const char *at, size_t left, 
     if (left <= MESSAGE_HEADER)
         return NAMES_MORE;
     if (at[MESSAGE_HEADER] == '\0')
-        return parse_unnamed(client, at, left);
-    if (!renames(client))
-        return NAMES_PASS;
+        return parse_unnamed(client, at, left, used);
     if (left < total)
         return NAMES_MORE;
-    *used = total;
     struct reader reader = reader_of(at + MESSAGE_HEADER, total - MESSAGE_HEADER);
     const char *text = read_cstr(&reader);
     if (reader.bad)
         return NAMES_PASS; /* for PostgreSQL to complain about */
-    struct name *name = find(client, text);
-    if (is_uncertain(client, name))
+    if (!naming_renames(client)) {
+        *used = total;
+        return use_text(client, NULL, reader.pos, reader_left(&reader), NULL) ? NAMES_PASS
+                                                                              : NAMES_DROP;
+    }
+    *used = total;
+    if (reader_left(&reader) < 2 || memchr(reader.pos, '\0', reader_left(&reader) - 2) == NULL)
+        return NAMES_PASS; /* for PostgreSQL to complain about */
+    struct name *name = naming_find(client, text);
+    if (naming_is_uncertain(client, name))
         return NAMES_STALL;
+    enum names_step own = sql_names_parse(client, reader.pos, reader_left(&reader));
+    if (own != NAMES_PASS || client->own_names)
+        return own;
     if (name != NULL && name->statement != NULL)
         return duplicate(client, name, &reader);
-    struct statement *statement =
-        statement_intern(table_of(client), reader.pos, reader_left(&reader), environment(client));
+    struct statement *statement = statement_intern(
+        naming_table(client), reader.pos, reader_left(&reader), naming_environment(client));
+    state_parse(client, &statement->glance, statement->body, statement->len);
     enum names_step step = add_name(client, text, statement);
-    statement_unref(table_of(client), statement);
+    statement_unref(naming_table(client), statement);
     return step;
 }
 
@@ -485,6 +607,9 @@ static enum names_step use_unnamed(struct client *client)
 {
     if (client->unnamed_pending > 0 && client->batch != client->unnamed_batch)
         return NAMES_STALL; /* whether its Parse has worked is not known yet */
+    enum names_step step = sql_names_unnamed(client, REPLY_INJECT);
+    if (step != NAMES_PASS)
+        return step == NAMES_REWRITTEN ? NAMES_PASS : step;
     if (client->unnamed_here)
         return NAMES_PASS;
     const struct unnamed *unnamed = client->unnamed;
@@ -492,25 +617,42 @@ static enum names_step use_unnamed(struct client *client)
         no_such_statement(client, "");
         return NAMES_DROP;
     }
-    send_parse(client, "", 0, unnamed->body, unnamed->len);
+    naming_send_parse(client, "", 0, unnamed->body, unnamed->len);
     replies_expect(&client->server->replies, &client_replies, client, REPLY_PARSE, REPLY_INJECT,
-                   again_note_of(client));
+                   names_note_of_unnamed(client, true));
     client->unnamed_here = true;
     client->unnamed_batch = client->batch;
     return NAMES_PASS;
 }
 
+static bool use_kept(struct client *client, const struct reader *values)
+{
+    struct unnamed *unnamed = client->unnamed;
+    if (unnamed == NULL || unnamed->len == 0)
+        return use_text(client, NULL, NULL, 0, values);
+    return use_text(client, &unnamed->glance, unnamed->body, unnamed->len, values);
+}
+
 /* Finds the statement that a message uses; REWRITTEN means: *statement is on the server. */
 static enum names_step use(struct client *client, const char *text, struct statement **statement)
 {
-    struct name *name = find(client, text);
-    if (is_uncertain(client, name))
+    struct name *name = naming_find(client, text);
+    if (naming_is_uncertain(client, name))
         return NAMES_STALL;
     if (name == NULL || name->statement == NULL) {
         no_such_statement(client, text);
         return NAMES_DROP;
     }
     return provide(client, name, statement);
+}
+
+static enum names_step bind_unnamed(struct client *client, const char *portal)
+{
+    enum names_step step = use_unnamed(client);
+    if (step != NAMES_PASS)
+        return step;
+    step = sql_names_bind(client, portal);
+    return step == NAMES_PASS && !client->unnamed_here ? use_unnamed(client) : step;
 }
 
 enum names_step names_bind(struct client *client, const char *at, size_t left, size_t *used)
@@ -524,19 +666,26 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
         return NAMES_MORE;
     *used = here;
     client->part->stats.binds++;
-    if (reader.bad || (text[0] != '\0' && !renames(client)))
+    sql_names_unbind(client);
+    if (reader.bad || (text[0] != '\0' && !naming_renames(client)))
         return NAMES_PASS; /* for PostgreSQL to complain about, or to use as it is */
-    enum names_step step = text[0] == '\0' ? use_unnamed(client) : use(client, text, &statement);
+    enum names_step step =
+        text[0] == '\0' ? bind_unnamed(client, portal) : use(client, text, &statement);
+    if (step == NAMES_PASS && !use_kept(client, &reader))
+        return NAMES_DROP;
     if (step != NAMES_REWRITTEN)
         return step;
+    assert(statement != NULL);
+    if (!use_statement(client, statement, &reader))
+        return NAMES_DROP;
     size_t portal_len = strlen(portal) + 1;
     size_t names_len = (size_t)(reader.pos - at) - MESSAGE_HEADER;
     size_t rest = total_of(at) - MESSAGE_HEADER - names_len;
-    send_header(client, FE_BIND, portal_len + statement->name_len + 1 + rest);
-    batch_copy(to_server(client), portal, portal_len);
-    batch_copy(to_server(client), statement->name, statement->name_len + 1);
-    batch_slice(to_server(client), reader.pos, here - MESSAGE_HEADER - names_len);
-    expect(client, REPLY_BIND, REPLY_FORWARD, NULL);
+    naming_send_header(client, FE_BIND, portal_len + statement->name_len + 1 + rest);
+    batch_copy(naming_out(client), portal, portal_len);
+    batch_copy(naming_out(client), statement->name, statement->name_len + 1);
+    batch_slice(naming_out(client), reader.pos, here - MESSAGE_HEADER - names_len);
+    naming_expect(client, REPLY_BIND, REPLY_FORWARD, NULL);
     return NAMES_REWRITTEN;
 }
 
@@ -564,15 +713,14 @@ enum names_step names_describe(struct client *client, const char *at, size_t lef
         return step;
     if (text[0] == '\0')
         return use_unnamed(client);
-    if (!renames(client))
+    if (!naming_renames(client))
         return NAMES_PASS;
     step = use(client, text, &statement);
     if (step != NAMES_REWRITTEN)
         return step;
-    send_header(client, FE_DESCRIBE, 1 + statement->name_len + 1);
-    batch_copy(to_server(client), "S", 1);
-    batch_copy(to_server(client), statement->name, statement->name_len + 1);
-    expect(client, REPLY_DESCRIBE, REPLY_FORWARD, NULL);
+    assert(statement != NULL);
+    send_target(client, FE_DESCRIBE, 'S', statement->name);
+    naming_expect(client, REPLY_DESCRIBE, REPLY_FORWARD, NULL);
     return NAMES_REWRITTEN;
 }
 
@@ -586,18 +734,18 @@ enum names_step names_close(struct client *client, const char *at, size_t left, 
         names_drop_unnamed(client);
         return NAMES_PASS;
     }
-    if (!renames(client))
+    if (!naming_renames(client))
         return NAMES_PASS;
-    struct name *name = find(client, text);
-    if (is_uncertain(client, name))
+    struct name *name = naming_find(client, text);
+    if (naming_is_uncertain(client, name))
         return NAMES_STALL;
     struct note *note = NULL;
     if (name != NULL && name->statement != NULL) {
-        note = new_note(client, NOTE_REMOVE, name, name->statement);
-        set_statement(client, name, NULL);
+        note = naming_note(client, NOTE_REMOVE, name, name->statement);
+        naming_set(client, name, NULL);
     }
     /* The server keeps it: others may use it, and the oldest give way when room is needed. */
-    expect(client, REPLY_CLOSE, REPLY_FAKE, note);
+    naming_expect(client, REPLY_CLOSE, REPLY_FAKE, note);
     return NAMES_REWRITTEN;
 }
 
@@ -618,11 +766,12 @@ bool names_next(const struct client *client, uint32_t *at, const char **text,
 }
 
 /* Whatever the settings were when it was parsed: a server that lacks it parses it under the present
- * ones, see renew(), and none of this process has it. */
+ * ones, see naming_renew(), and none of this process has it. */
 void names_add(struct client *client, const char *text, const char *body, size_t len)
 {
     struct statement *statement =
-        statement_intern(table_of(client), body, len, environment(client));
-    set_statement(client, get(client, text), statement);
-    statement_unref(table_of(client), statement);
+        statement_intern(naming_table(client), body, len, naming_environment(client));
+    naming_set(client, naming_get(client, text), statement);
+    client->uses_sql_names |= statement_is_by_sql(statement);
+    statement_unref(naming_table(client), statement);
 }

@@ -19,6 +19,7 @@
 #ifndef SESSION_NAMES_H
 #define SESSION_NAMES_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,12 +27,14 @@
 #include "proto/replies.h"
 
 struct client;
+struct err;
 struct statement;
 
 /* What the client has prepared without a name. */
 struct unnamed {
-    size_t len, cap; /* of body; len 0: nothing */
-    char body[];     /* of Parse behind the name */
+    size_t len, cap;     /* of body; len 0: nothing */
+    atomic_uchar glance; /* see state_use() */
+    char body[];         /* of Parse behind the name */
 };
 
 enum names_step {
@@ -49,6 +52,9 @@ enum names_step names_bind(struct client *client, const char *at, size_t left, s
 enum names_step names_describe(struct client *client, const char *at, size_t left, size_t *used);
 enum names_step names_close(struct client *client, const char *at, size_t left, size_t *used);
 
+/* In the place of a simple query: it fails with this error. */
+void names_refuse_query(struct client *client, const struct err *err);
+
 /* A simple query ends the unnamed statement, as it does in PostgreSQL. */
 void names_drop_unnamed(struct client *client);
 
@@ -58,9 +64,10 @@ bool names_error_is_other(void *note, const char *body, size_t len);
 
 /* A note in the reply queue says that these are our session parameters being set. */
 extern char names_parameters_note;
-/* Or that this is a Parse of the client's unnamed statement; counts it as pending. */
+/* Or that this is a Parse of the client's unnamed statement; counts it as pending.  again: that we have
+ * put in front: whatever becomes of it, the client's statement is what it was. */
 extern char names_unnamed_note, names_again_note;
-void *names_unnamed_note_of(struct client *client);
+void *names_note_of_unnamed(struct client *client, bool again);
 
 void names_settled(struct client *client, const struct reply *reply, enum reply_outcome outcome);
 void names_unnamed_settled(struct client *client, const void *note, enum reply_outcome outcome);

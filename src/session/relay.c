@@ -1,6 +1,7 @@
 /* From the server to its client: every message is held against the queue of expected replies. */
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/limits.h"
@@ -8,6 +9,7 @@
 #include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
+#include "pool/undo.h"
 #include "pool/welcome.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -15,6 +17,8 @@
 #include "session/greet.h"
 #include "session/names.h"
 #include "session/retry.h"
+#include "session/sql_names.h"
+#include "session/state.h"
 #include "session/worker.h"
 
 /* ---- what the reply queue tells ---- */
@@ -44,6 +48,7 @@ static void parameters_set(struct client *client)
             welcome_value(server->welcome, params_name(table, i)) == NULL)
             params_set(table, &server->params, i, ours);
     }
+    params_take_more(table, &server->params, client->params);
     params_unref(table, client->params);
     client->params = params_ref(table, server->params);
 }
@@ -53,6 +58,8 @@ static void on_settled(void *context, const struct reply *reply, enum reply_outc
     struct client *client = context;
     if (reply->note == &names_unnamed_note || reply->note == &names_again_note)
         names_unnamed_settled(client, reply->note, outcome);
+    else if (reply->note == &state_probe_note)
+        state_probed(client, outcome);
     else if (reply->note != &names_parameters_note)
         names_settled(client, reply, outcome);
     else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
@@ -114,9 +121,11 @@ static enum step take_parameter(struct server *server, struct client *client, co
         known = told != NULL && strcmp(told, value) == 0;
         if (!known)
             params_set(table, &client->params, (size_t)index, value);
+        if (!known && client->state != CLIENT_WELCOME && state_is_tracked(client))
+            state_take_reported(client, (size_t)index);
         /* What was parsed since may have been read under either value. */
         if (!known && server->parses && params_in_environment(table, (size_t)index))
-            server->wanted_deallocate = true;
+            server->undo |= UNDO_STATEMENTS;
     }
     if (client->state == CLIENT_WELCOME)
         return STEP_SWALLOW;
@@ -155,8 +164,8 @@ static enum step take_ready(struct server *server, struct client *client, char t
         retry_begin(client);
         return STEP_SWALLOW;
     }
-    bool more = server->replies.count > 0;
-    server->parses = server->parses && more;
+    bool more = replies_any_for_client(&server->replies);
+    server->parses = server->parses && server->replies.count > 0;
     count_time(client, txn, more);
     if (txn != TXN_IDLE && client->part->mode == POOL_STATEMENT && !client->keeps_server)
         return STEP_NO_BLOCKS;
@@ -177,16 +186,22 @@ static enum step refuse_login(struct client *client, const char *body, size_t le
 /* A session keeps its server, unless the database is being drained and another one would do. */
 static bool lease_ends_with_transaction(const struct client *client)
 {
+    if (traces_pin(client->traces))
+        return false;
     return !client_in_session_mode(client) ||
            (part_is_draining(client->part) && !client->keeps_server);
 }
 
 /* Is the client's transaction over, and everything answered? */
+static bool is_between_transactions(const struct server *server, const struct client *client)
+{
+    return server->txn == TXN_IDLE && replies_settled(&server->replies) && !server->replies.open &&
+           client->remain == 0 && server->remain == 0;
+}
+
 static bool lease_is_over(const struct server *server, const struct client *client)
 {
-    return lease_ends_with_transaction(client) && server->txn == TXN_IDLE &&
-           replies_settled(&server->replies) && !server->replies.open && client->remain == 0 &&
-           server->remain == 0;
+    return lease_ends_with_transaction(client) && is_between_transactions(server, client);
 }
 
 /* Does the server not have what we believe it has?  A client's mistake with names of its own is found
@@ -198,6 +213,23 @@ static bool is_about_names(const char *body, size_t len)
     response_parse(body, len, &err, &severity);
     return strcmp(err.sqlstate, SQLSTATE_INVALID_STATEMENT_NAME) == 0 ||
            strcmp(err.sqlstate, SQLSTATE_DUPLICATE_STATEMENT) == 0;
+}
+
+static bool is_probe(const struct reply *reply)
+{
+    return reply != NULL && reply->note == &state_probe_note;
+}
+
+/* An error that speaks of names or places that are not the client's. */
+static bool say_in_its_terms(struct client *client, const struct reply *head, const char *body,
+                             size_t len)
+{
+    struct buf out = BUF_NONE;
+    bool differs = sql_names_noted(head) && sql_names_write_error(head, body, len, &out);
+    if (differs)
+        batch_copy(&client->worker->to_client, out.data, out.len);
+    buf_done(&out);
+    return differs;
 }
 
 static enum step take_error(struct server *server, struct client *client, const char *body,
@@ -212,6 +244,8 @@ static enum step take_error(struct server *server, struct client *client, const 
     }
     const struct reply *head = replies_head(&server->replies);
     bool setting = setting_parameters(server);
+    if (is_probe(head))
+        state_take_error(client);
     bool other = head != NULL && head->action == REPLY_REPLACE &&
                  names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
@@ -219,13 +253,26 @@ static enum step take_error(struct server *server, struct client *client, const 
         replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE);
         return STEP_SWALLOW;
     }
-    if (head != NULL && head->action != REPLY_REPLACE && is_about_names(body, len))
-        server->wanted_deallocate = true;
+    if (head != NULL && head->action != REPLY_REPLACE && !sql_names_explain(head) &&
+        is_about_names(body, len))
+        server->undo |= UNDO_STATEMENTS;
+    bool said = say_in_its_terms(client, head, body, len);
     enum step step =
         step_of(replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE));
+    if (said)
+        return STEP_SWALLOW;
     if (setting)
         return STEP_BAD_SETTING;
     return other ? STEP_FORWARD : step;
+}
+
+static void take_command(struct server *server, struct client *client, const char *tag, size_t len)
+{
+    const struct reply *head = replies_head(&server->replies);
+    if (server_take_command(server, tag, len))
+        names_clear(client);
+    else if (head != NULL && head->note != NULL)
+        sql_names_command_complete(client, head);
 }
 
 static enum step take(struct server *server, struct client *client, uint8_t kind, const char *body,
@@ -242,8 +289,11 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
     case BE_ERROR_RESPONSE:
         return take_error(server, client, body, len);
     case BE_COMMAND_COMPLETE:
-        if (server_take_command(server, body, len))
-            names_clear(client);
+        take_command(server, client, body, len);
+        break;
+    case BE_DATA_ROW:
+        if (traces_stall(client->traces) && is_probe(replies_head(&server->replies)))
+            state_take_row(client, body, len);
         break;
     default:
         break;
@@ -251,7 +301,8 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
     return step_of(replies_take(&server->replies, &client_replies, client, kind));
 }
 
-static bool needed_whole(const struct server *server, const struct client *client, uint8_t kind)
+static bool needed_whole(const struct server *server, const struct client *client, uint8_t kind,
+                         uint32_t length)
 {
     const struct reply *head;
     switch (kind) {
@@ -259,9 +310,12 @@ static bool needed_whole(const struct server *server, const struct client *clien
     case BE_PARAMETER_STATUS:
     case BE_COMMAND_COMPLETE:
         return true;
+    case BE_DATA_ROW:
+        return traces_stall(client->traces) && is_probe(replies_head(&server->replies));
     case BE_ERROR_RESPONSE:
         head = replies_head(&server->replies);
-        return client->state == CLIENT_WELCOME || (head != NULL && head->action == REPLY_REPLACE);
+        return client->state == CLIENT_WELCOME || (head != NULL && head->action == REPLY_REPLACE) ||
+               (sql_names_noted(head) && length <= LIMIT_SERVER_SMALL);
     default:
         return false;
     }
@@ -297,7 +351,7 @@ static enum step relay(struct server *server, struct client *client, const char 
         uint8_t kind = (uint8_t)data[at];
         uint32_t length = load_u32(data + at + 1);
         size_t total = 1 + (size_t)length, here = left < total ? left : total;
-        bool whole = needed_whole(server, client, kind);
+        bool whole = needed_whole(server, client, kind, length);
         if (length < 4 || (whole && length > LIMIT_SERVER_SMALL)) {
             step = STEP_BROKEN;
             break;
@@ -367,6 +421,11 @@ static bool turn(struct server *server, struct client *client)
         return true;
     } else if (client->goodbye) {
         return !client_end_after_goodbye(client);
+    } else if (is_between_transactions(server, client) && !state_is_known(client)) {
+        return true; /* the server tells */
+    } else if (traces_pin(client->traces) && is_between_transactions(server, client)) {
+        state_rest(client);
+        return true;
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {

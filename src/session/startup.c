@@ -232,7 +232,8 @@ static void begin_auth(struct client *client)
     step(client, first, &out, &err);
 }
 
-/* Something that SET cannot give to another server later. */
+/* What the session shall begin with: given to its server at the start, if it has one of its own, or carried
+ * from one to another. */
 static void begin_with(struct client *client, const char *name, const char *value)
 {
     struct client_login *login = client->login;
@@ -256,6 +257,10 @@ static bool keep_parameter(const char *name, const char *value, void *arg, struc
     if (client->login->session_mode) {
         begin_with(client, name, value);
         client->keeps_server = true;
+        return true;
+    }
+    if (client->login->tracked) {
+        begin_with(client, name, value);
         return true;
     }
     return err_set(err, SQLSTATE_INVALID_PARAMETER_VALUE, "unsupported startup parameter: %.200s",
@@ -331,6 +336,15 @@ static bool wants_session_mode(const struct client *client)
     return conf_pool_mode(settings, db, conf_find_user(settings, user)) == POOL_SESSION;
 }
 
+static bool wants_tracking(const struct client *client)
+{
+    const struct settings *settings = settings_of(client);
+    const struct conf_database *db = conf_database_for(settings, client->login->database);
+    const char *user = db != NULL && db->user != NULL ? db->user : client->user;
+    return !client->login->session_mode &&
+           conf_session_state(settings, db, conf_find_user(settings, user)) != STATE_OFF;
+}
+
 /* What its server shall begin with.  application_name is left to SET, so that servers can be used
  * again; a walsender takes no SET. */
 static bool choose_opening(struct client *client, struct err *err)
@@ -370,6 +384,7 @@ static bool begin_session(struct client *client, const struct startup *startup, 
     if (client->keeps_server)
         begin_with(client, "replication", startup->replication);
     client->login->session_mode = wants_session_mode(client);
+    client->login->tracked = wants_tracking(client);
     if (!admit(client, err) || !keep_parameters(client, startup, err))
         return false;
     add_host(client);

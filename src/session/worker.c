@@ -1,4 +1,5 @@
 #include "session/worker.h"
+#include "sql/cache.h"
 
 #include <string.h>
 
@@ -8,15 +9,18 @@
 #include "base/mem.h"
 #include "pool/server.h"
 #include "session/client.h"
+#include "session/functions.h"
 #include "session/listen.h"
 #include "session/moving.h"
 #include "session/suspend.h"
+
+enum { VERDICTS_MAX = 2 << 20 }; /* bytes for what is known of statements */
 
 /* Does anybody's query or transaction have a time limit? */
 static bool any_query_timeouts(const struct settings *settings)
 {
     if (settings->query_timeout_us > 0 || settings->idle_transaction_timeout_us > 0 ||
-        settings->transaction_timeout_us > 0)
+        settings->transaction_timeout_us > 0 || settings->pin_idle_timeout_us > 0)
         return true;
     for (const struct conf_user *user = NULL; (user = conf_next_user(settings, user)) != NULL;) {
         if (user->query_timeout_us > 0 || user->idle_transaction_timeout_us > 0 ||
@@ -24,6 +28,14 @@ static bool any_query_timeouts(const struct settings *settings)
             return true;
     }
     return false;
+}
+
+/* The longest text that is parsed may have changed, and so what its facts are. */
+static void take_settings(struct worker *worker, const struct settings *settings)
+{
+    worker->has_query_timeouts = any_query_timeouts(settings);
+    sql_cache_free(worker->verdicts);
+    worker->verdicts = sql_cache_new(VERDICTS_MAX, (size_t)settings->max_parse_length);
 }
 
 enum { WATCH_EVERY_US = 1000000 };
@@ -59,7 +71,8 @@ struct worker *worker_new(struct proxy *proxy, unsigned index, struct settings *
     TAILQ_INIT(&worker->peer_pools);
     pool_worker_init(&worker->pool, proxy->pools, index, worker->loop, settings,
                      &client_pool_events);
-    worker->has_query_timeouts = any_query_timeouts(settings);
+    take_settings(worker, settings);
+    worker->functions = functions_new();
     return worker;
 }
 
@@ -89,6 +102,8 @@ void worker_free(struct worker *worker)
     loop_free(worker->loop);
     pool_worker_free_parts(&worker->pool);
     map_done(&worker->by_key);
+    sql_cache_free(worker->verdicts);
+    functions_free(worker->functions);
     mem_free(worker);
 }
 
@@ -141,7 +156,7 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
 {
     struct worker_mail *news = (struct worker_mail *)mail;
     struct worker *worker = news->worker;
-    worker->has_query_timeouts = any_query_timeouts(news->settings);
+    take_settings(worker, news->settings);
     pool_worker_reload(&worker->pool, news->settings);
     peers_reload(worker);
     dismiss_clients(worker);

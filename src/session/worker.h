@@ -17,10 +17,13 @@
 #include "net/batch.h"
 #include "pool/pool.h"
 #include "session/peers.h"
+#include "session/pins.h"
 
 struct cancel_request;
 struct client;
 struct client_move;
+struct function_book;
+struct sql_cache;
 struct console_seat;
 struct listener;
 
@@ -71,9 +74,12 @@ struct worker {
     TAILQ_HEAD(client_list, client) clients;
     struct map by_key;                /* logged-in clients by their cancel key */
     struct peer_pool_list peer_pools; /* peers with cancel requests on their way */
-    atomic_int n_sockets;    /* clients of any state; read by the others when they accept */
-    bool has_query_timeouts; /* somebody's queries or transactions are timed */
-    int n_login;             /* of them: not logged in yet */
+    atomic_int n_sockets;            /* clients of any state; read by the others when they accept */
+    bool has_query_timeouts;         /* somebody's queries or transactions are timed */
+    int n_login;                     /* of them: not logged in yet */
+    struct sql_cache *verdicts;      /* owned: what texts do */
+    struct function_book *functions; /* owned */
+    uint64_t n_pins[PIN_KINDS];      /* clients that were pinned for this reason, since the start */
     struct batch to_server, to_client; /* of the connection at work */
     bool describes;                    /* the input at work asks to describe something */
     struct listener *listeners;        /* owned array */

@@ -68,8 +68,9 @@ enum sql_effect {
     /* DO, CALL, CREATE EXTENSION, functions that are not PostgreSQL's own, and those of its own that run a
      * text of SQL or leave what no other effect tells (query_to_xml, ts_stat, pg_backup_start ...) */
     SQL_CALLS = 1 << 18,
-    SQL_SEQUENCES = 1 << 19, /* nextval, setval, currval, lastval */
-    SQL_UNPARSED = 1 << 20,  /* the text could not be parsed: any effect */
+    SQL_SEQUENCES = 1 << 19,       /* nextval, setval, currval, lastval */
+    SQL_UNPARSED = 1 << 20,        /* the text could not be parsed: any effect */
+    SQL_READS_SEQUENCES = 1 << 21, /* currval, lastval: what the session has drawn */
 };
 
 /* Bytes of the text. */

@@ -428,9 +428,12 @@ static bool take(struct glance *glance)
 
 bool sql_is_plain(const char *text, size_t len, bool calls)
 {
-    struct glance glance = {.at = text, .end = text + len, .calls = calls};
-    if (len > 0 && memchr(text, '\\', len) != NULL)
+    struct glance glance = {.at = text, .end = text + len};
+    if (len == 0)
+        return true;
+    if (memchr(text, '\\', len) != NULL)
         return false;
+    glance.calls = calls && memchr(text, '(', len) != NULL; /* without one nothing is called */
     while (glance.at < glance.end) {
         enum byte kind = kind_of(*glance.at);
         if (kind == BLANK)

@@ -106,7 +106,7 @@ static void check_plain(const char *text, size_t len, const struct sql_facts *fa
     bool plain = sql_is_plain(text, len, false), quite_plain = sql_is_plain(text, len, true);
     assert(plain || !quite_plain);
     assert(!plain || facts->n_statements <= 1);
-    assert(!plain || (effects & ~(uint32_t)(SQL_CALLS | SQL_SEQUENCES)) == 0);
+    assert(!plain || (effects & ~(uint32_t)(SQL_CALLS | SQL_SEQUENCES | SQL_READS_SEQUENCES)) == 0);
     assert(!quite_plain || effects == 0);
 }
 

@@ -160,7 +160,9 @@ my @same = rows_of_pgbouncer();
 is(scalar(@same), 100, 'PgBouncer has a hundred settings');
 my %own = map { $_->[0] => 1 } @config;
 delete @own{map { $_->[0] } @same};
-is_deeply([sort keys %own], ['workers'], 'one is our own');
+my %ours = (workers => 0, session_state => 'track', function_state => 'probe', session_role => 'pin',
+    max_parse_length => 65536, pin_idle_timeout => 0, pin_max_percent => 50);
+is_deeply([sort keys %own], [sort keys %ours], 'some are our own');
 is_deeply([grep { !$own{$_->[0]} } @sample], \@same, '... all others are there, in PgBouncer\'s order and with its defaults');
 
 # SET
@@ -222,7 +224,7 @@ is($old->safe_psql('app', 'select 1'), '1', '... and howdah works with it');
 is($old->safe_psql('old', 'select 2'), '2', '... also with the other name of a key');
 unlike($old->log . $old->output, qr/ERROR|FATAL/, '... and has nothing to complain of');
 my %values = map { $_->{key} => $_->{value} } @{$old->show('config')};
-my %expected = (workers => 0, (map { $_->[0] => $_->[1] } @same), conffile => $old->ini,
+my %expected = (%ours, (map { $_->[0] => $_->[1] } @same), conffile => $old->ini,
     map { $_ => $old->settings->{$_} }
       qw(listen_addr listen_port unix_socket_dir auth_type auth_file admin_users logfile pidfile));
 is_deeply(\%values, \%expected, '... with the values that it says');

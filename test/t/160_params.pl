@@ -60,7 +60,7 @@ for my $size (1, 2) {
 # At login
 
 my $h = Howdah->new(node => $node, settings => {pool_mode => 'transaction', default_pool_size => 1,
-        ignore_startup_parameters => 'extra_float_digits'})->start;
+        ignore_startup_parameters => 'extra_float_digits', session_state => 'off'})->start;
 my $c = client($h, timezone => 'utc', datestyle => 'german', application_name => "o'clock \\");
 is($c->parameters->{TimeZone}, 'UTC', 'a client is told how the server spells its TimeZone');
 is($c->parameters->{DateStyle}, 'German, DMY', '... and DateStyle');

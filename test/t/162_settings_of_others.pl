@@ -102,9 +102,9 @@ for my $bad ([TimeZone => 'Nowhere/Land'], [DateStyle => 'no'], [client_encoding
 }
 $h->stop;
 
-# LISTEN
+# LISTEN, where sessions are not followed
 
-$h = start();
+$h = start(session_state => 'off');
 my ($listener, $deaf) = map { client($h) } 1 .. 2;
 $listener->rows('listen secret');
 $deaf->rows('select 1');

@@ -72,15 +72,16 @@ for my $all ('discard all', 'deallocate all') {
 # SQL that reaches for our names
 
 my $h = start();
-my ($victim, $attacker, $late) = map { client($h) } 1 .. 3;
+my ($victim, $attacker, $late, $mine) = map { client($h) } 1 .. 4;
 is(answers($victim, 1, both('x', 'select 42')), "1 $used", 'a client has a statement');
 my $name = $attacker->value('select name from pg_prepared_statements');
-$attacker->rows(qq(deallocate "$name"));
-is(answers($victim, 1, use_it('x')), $used, 'another has said DEALLOCATE: it is still there');
-$name = $attacker->value('select name from pg_prepared_statements');
-$attacker->rows(qq(deallocate "$name"; prepare "$name" as select 666));
-is(answers($victim, 1, use_it('x')), $used, '... and PREPARE does not change it');
-$attacker->rows('prepare mine as select 1');
+is(answers($mine, 1, Wire::query(qq(deallocate "$name"))), 'E=26000 Z', 'it is not another\'s, who says DEALLOCATE');
+is(answers($mine, 1, Wire::query(qq(execute "$name"))), 'E=26000 Z', '... or EXECUTE');
+is(answers($victim, 1, use_it('x')), $used, '... and it is still there');
+$mine->rows(qq(prepare "$name" as select 666));
+is($mine->value(qq(execute "$name")), 666, '... but may have a name like ours');
+is(answers($victim, 1, use_it('x')), $used, '... which changes nothing');
+$mine->rows('prepare mine as select 1');
 is(answers($victim, 1, use_it('x')), $used, '... nor does a name of its own');
 $attacker->rows(q(do $$ begin execute 'deallocate all'; end $$));
 my $first = answers($victim, 1, use_it('x'));

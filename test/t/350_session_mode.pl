@@ -83,8 +83,8 @@ leave();
 $error = Wire::first_error(Wire->to($h)->try_login(user => 'app', database => 'app', work_mem => 'x' x 9000));
 is($error->{C}, '54000', 'more than a server takes is refused here');
 
-$error = Wire::first_error(Wire->to($h)->try_login(user => 'app', database => 'shared', search_path => 'x'));
-is($error->{M}, 'unsupported startup parameter: search_path', 'in transaction mode it is not possible');
+is(Wire->to($h)->login(user => 'app', database => 'shared', search_path => 'x')->value('show search_path'), 'x',
+    'in transaction mode it follows the client');
 
 # A full pool, and who waits for what
 

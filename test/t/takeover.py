@@ -101,7 +101,7 @@ def lend(path, deed, port):
         channel.until(None)
     if deed == "dead":
         ends = socket.socketpair()
-        client = b"app\0app\0" + bytes(8) + b"12345678" + bytes(6 * 4)
+        client = b"app\0app\0" + bytes(8) + b"12345678" + bytes(7 * 4)
         channel.socket.shutdown(socket.SHUT_RD)
         socket.send_fds(channel.socket, [record(b"C", client, True)], [ends[0].fileno()])
 

@@ -66,7 +66,7 @@ static void assert_refused(struct settings *settings, const struct conf_setting 
 static void all_defaults_are_values_and_are_written_as_they_stand(void **state)
 {
     struct settings *settings = settings_new();
-    assert_int_equal(conf_table_len, 101); /* PgBouncer's hundred and `workers` */
+    assert_int_equal(conf_table_len, 107); /* PgBouncer's hundred and our own */
     for (size_t i = 0; i < conf_table_len; i++) {
         const struct conf_setting *setting = &conf_table[i];
         assert_value(settings, setting, setting->default_text);

@@ -346,7 +346,7 @@ static void client_want(struct client *client)
         client_leave(client);
         return;
     }
-    struct server *server = part_acquire(part, client->waiter.opening);
+    struct server *server = part_acquire(part, client->waiter.opening, NULL);
     if (server != NULL) {
         client_take(client, server);
         return;

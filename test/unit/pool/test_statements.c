@@ -38,6 +38,16 @@ static void change(struct statement_set *set, struct statement *statement, uint3
     statement_set_change(set, table, statement, batch, 0);
 }
 
+static void the_body_tells_whether_sql_has_made_it(void **state)
+{
+    struct statement *by_sql = intern(" as select 1", 7);
+    struct statement *by_parse = statement_intern(table, "select 1\0\0", 11, 7);
+    assert_true(statement_is_by_sql(by_sql));
+    assert_false(statement_is_by_sql(by_parse));
+    statement_unref(table, by_sql);
+    statement_unref(table, by_parse);
+}
+
 static void one_text_is_one_statement_in_one_environment(void **state)
 {
     struct statement *a = intern("select 1", 7), *b = intern("select 1", 7);
@@ -140,6 +150,7 @@ static void the_oldest_is_the_least_recently_used_that_is_certain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_body_tells_whether_sql_has_made_it, begin, end),
         cmocka_unit_test_setup_teardown(one_text_is_one_statement_in_one_environment, begin, end),
         cmocka_unit_test_setup_teardown(what_is_of_an_earlier_epoch_is_stale, begin, end),
         cmocka_unit_test_setup_teardown(a_change_is_certain_to_its_own_batch_until_its_reply, begin,

@@ -168,6 +168,36 @@ static void injected_and_swallowed_replies_are_not_the_clients(void **state)
     replies_done(&replies);
 }
 
+static void an_injected_sync_is_the_clients_if_an_injected_request_has_failed(void **state)
+{
+    static const char *const answers[] = {"1CZZ", "EZ", "1EZZ"};
+    static const char *const logs[] = {"CZ", "EZ", "EZ"};
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct replies replies = {0};
+        memset(&seen, 0, sizeof seen);
+        expect(&replies, REPLY_PARSE, REPLY_INJECT, NULL);
+        expect(&replies, REPLY_QUERY, REPLY_FORWARD, NULL);
+        expect(&replies, REPLY_SYNC, REPLY_INJECT, NULL);
+        assert_true(replies_any_for_client(&replies));
+        take_all(&replies, answers[i]);
+        assert_seen(logs[i]);
+        assert_true(replies_settled(&replies));
+        replies_done(&replies);
+    }
+}
+
+static void what_is_not_the_clients_is_nothing_to_wait_for(void **state)
+{
+    struct replies replies = {0};
+    assert_false(replies_any_for_client(&replies));
+    expect(&replies, REPLY_QUERY, REPLY_SWALLOW, NULL);
+    expect(&replies, REPLY_SYNC, REPLY_INJECT, NULL);
+    assert_false(replies_any_for_client(&replies));
+    expect(&replies, REPLY_SYNC, REPLY_FORWARD, NULL);
+    assert_true(replies_any_for_client(&replies));
+    replies_done(&replies);
+}
+
 static void an_early_sync_is_eaten_by_copy(void **state)
 {
     struct replies replies = {0};
@@ -264,6 +294,7 @@ static void who_has_gone_expects_nothing(void **state)
  * `expected` collects what the client ought to see. */
 struct model {
     bool failed;
+    bool injected; /* ... by a request of ours */
     char answers[LOG_MAX], expected[LOG_MAX];
     size_t n_answers, n_expected;
 };
@@ -296,13 +327,18 @@ static void random_step(struct replies *replies, struct model *model, int *note)
         action = rand() % 2 ? REPLY_FAKE : REPLY_INJECT;
     if (kind == REPLY_CLOSE)
         action = rand() % 2 ? REPLY_FAKE : REPLY_SWALLOW;
+    if (kind == REPLY_SYNC && rand() % 2)
+        action = REPLY_INJECT;
     bool noted = kind <= REPLY_CLOSE && *note < NOTES_MAX;
     bool taken = expect(replies, kind, action, noted ? &notes[*note] : NULL);
     if (noted && taken)
         (*note)++;
     if (model->failed && kind != REPLY_SYNC)
         return;
+    if (kind == REPLY_SYNC && model->failed && model->injected && action == REPLY_INJECT)
+        action = REPLY_FORWARD;
     model->failed = fails && kind <= REPLY_CLOSE && action != REPLY_FAKE;
+    model->injected = model->failed && action == REPLY_INJECT;
     say(model, action, answer_of(kind, action, fails));
 }
 
@@ -341,6 +377,9 @@ int main(void)
         cmocka_unit_test_setup(what_comes_after_an_error_is_ignored_up_to_sync, begin),
         cmocka_unit_test_setup(a_fake_waits_until_the_message_before_it_has_been_passed_on, begin),
         cmocka_unit_test_setup(injected_and_swallowed_replies_are_not_the_clients, begin),
+        cmocka_unit_test_setup(an_injected_sync_is_the_clients_if_an_injected_request_has_failed,
+                               begin),
+        cmocka_unit_test_setup(what_is_not_the_clients_is_nothing_to_wait_for, begin),
         cmocka_unit_test_setup(an_early_sync_is_eaten_by_copy, begin),
         cmocka_unit_test_setup(a_copy_that_fails_with_a_sync_under_way_is_uncertain, begin),
         cmocka_unit_test_setup(what_a_copy_that_fails_takes_along_is_handed_back, begin),

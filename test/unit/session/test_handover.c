@@ -46,6 +46,7 @@ static struct handover_client sample(struct buf *params, struct buf *statements)
     handover_add_statement(statements, "one", "select 1\0\0\0", 11);
     handover_add_statement(statements, "empty", "", 0);
     client.params = slice_of(params);
+    client.wishes = slice_of(params);
     client.statements = slice_of(statements);
     return client;
 }
@@ -89,6 +90,7 @@ static void a_client_is_read_as_it_was_written(void **state)
     assert_true(handover_next_param(&params, &name, &value));
     assert_string_equal(value, "");
     assert_false(handover_next_param(&params, &name, &value));
+    expect_slice(got.wishes, got.params.ptr, got.params.len);
     struct reader statements = reader_of(got.statements.ptr, got.statements.len);
     assert_true(handover_next_statement(&statements, &name, &body));
     assert_string_equal(name, "one");

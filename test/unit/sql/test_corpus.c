@@ -274,7 +274,8 @@ static void check_plain(struct totals *totals, const struct sql_facts *facts)
     uint32_t effects = facts->effects & ~(uint32_t)SQL_UNPARSED;
     totals->plain += plain;
     AGREE(totals, !plain || (facts->n_statements <= 1 &&
-                             (effects & ~(uint32_t)(SQL_CALLS | SQL_SEQUENCES)) == 0));
+                             (effects &
+                              ~(uint32_t)(SQL_CALLS | SQL_SEQUENCES | SQL_READS_SEQUENCES)) == 0));
     AGREE(totals, !quite_plain || (plain && effects == 0));
 }
 
