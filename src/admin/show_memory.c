@@ -10,6 +10,9 @@
 #include "pool/server.h"
 #include "pool/statements.h"
 #include "session/client.h"
+#include "session/state.h"
+#include "sql/cache.h"
+#include "sql/facts.h"
 
 enum kind {
     KIND_WORKER,
@@ -25,6 +28,8 @@ enum kind {
     KIND_BUFFER, /* counted in bytes */
     KIND_PARAMETERS,
     KIND_STATEMENT,
+    KIND_FACTS,
+    KIND_TRACES,
     KIND_HOST,
     KIND_PEER,
     KIND_PEER_REQUEST,
@@ -50,6 +55,7 @@ static void count_buffer(struct usage *usage, const struct buf *buf)
 static void count_client(struct usages *all, const struct client *client)
 {
     all->of[KIND_CLIENT].used++;
+    all->of[KIND_TRACES].used += client->traces != NULL;
     count_buffer(&all->of[KIND_BUFFER], &client->stash);
     count_buffer(&all->of[KIND_BUFFER], &client->stream.out);
 }
@@ -90,6 +96,9 @@ static void ask(struct worker *worker, struct buf *answer, const void *context)
     }
     TAILQ_FOREACH (peer, &worker->peer_pools, entry)
         count_peer(&all, peer);
+    struct sql_cache_counts facts = sql_cache_counts(worker->verdicts);
+    all.of[KIND_FACTS] = (struct usage){
+        .used = facts.entries, .bytes = facts.bytes - facts.entries * sizeof(struct sql_facts)};
     buf_append(answer, &all, sizeof all);
 }
 
@@ -150,6 +159,8 @@ static void write_all(struct request *request, const struct usages *all)
         [KIND_BUFFER] = {"buffer_byte", 1},
         [KIND_PARAMETERS] = {"parameter_set", params_table_usage(pools->params).size},
         [KIND_STATEMENT] = {"prepared_statement", sizeof(struct statement)},
+        [KIND_FACTS] = {"statement_facts", sizeof(struct sql_facts)},
+        [KIND_TRACES] = {"session_traces", sizeof(struct traces)},
         [KIND_HOST] = {"dns_name", resolver_count(pools->resolver).size},
         [KIND_PEER] = {"peer", sizeof(struct peer_pool)},
         [KIND_PEER_REQUEST] = {"peer_request", peers_request_size},

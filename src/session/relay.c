@@ -426,6 +426,8 @@ static bool turn(struct server *server, struct client *client)
     } else if (traces_pin(client->traces) && is_between_transactions(server, client)) {
         state_rest(client);
         return true;
+    } else if (client->stalled && client->first) {
+        return true; /* its first message has waited for what we have sent in front */
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {

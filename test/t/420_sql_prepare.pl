@@ -531,4 +531,12 @@ unlike($said, qr/ERROR|error:/, '... without an error');
 is(pins($h), 0, '... and keeps no server');
 $h->stop;
 
+# A server for each transaction: what is sent in front of it must not keep what depends on it waiting for ever.
+
+$h = start(server_lifetime => 0, query_timeout => 20);
+my $each = join(";\n", 'prepare q as select 1', 'execute q', 'deallocate q', 'prepare q as select 2', 'execute q', 'prepare r as select 3',
+    'deallocate prepare q', 'execute r', 'deallocate all', 'execute r', 'prepare r as select 4', 'execute r') . ";\n";
+is(run_at($h->port, $each, @psql), run_at($node->port, $each, @psql), 'psql says the same when each server is used once');
+$h->stop;
+
 Howdah->finish;
