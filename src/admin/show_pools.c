@@ -50,6 +50,8 @@ static void count_servers(const struct part *part, struct pool_row *row)
             row->sv_login += server->starting;
             row->sv_tested += !server->starting;
             break;
+        case SERVER_LISTENING: /* outside of the pool's size */
+            break;
         default:
             row->sv_active++;
             break;

@@ -192,6 +192,8 @@ static const char *server_state(const struct server *server)
         return "new";
     case SERVER_CANCELED:
         return "being_canceled";
+    case SERVER_LISTENING:
+        return "listening";
     case SERVER_CLEANING:
         return server->starting ? "new" : "tested";
     default:

@@ -18,6 +18,7 @@ enum {
     LIMIT_KEPT_STATEMENT = 1 << 20,    /* ours: longer unnamed statements are not kept */
     LIMIT_STATEMENT_NAME = 10000,      /* ours: longer names in Bind stay unknown */
     LIMIT_SCRAM_ITERATIONS = 1000000,  /* ours: what a server may make us compute */
+    LIMIT_NOTIFICATIONS = 1 << 20,     /* ours: bytes that wait for one client */
     LIMIT_OUTSTANDING_REPLIES = 65536, /* ours: then the client is not read until some came */
     LIMIT_SERVER_STARTUP = 8192,       /* ours: room is left for what howdah adds */
 };

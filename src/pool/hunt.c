@@ -129,28 +129,82 @@ void part_open_minimum(struct part *part)
         open_for(part, NULL);
 }
 
+/* ---- the listening server ---- */
+
+bool part_open_listener(struct part *part)
+{
+    if (!may_open(part) || !part_make_listener_room(part))
+        return false;
+    server_connect_listener(part);
+    return true;
+}
+
+static const char *reason_to_close_listener(const struct part *part)
+{
+    if (part->db == NULL)
+        return "database removed";
+    if (part_is_outdated(part, part->listener))
+        return "close_needed";
+    if (part->n_hearing > 0)
+        return NULL;
+    return part->worker->parting ? "handed over" : part_reason_to_close_all(part);
+}
+
+void part_review_listener(struct part *part)
+{
+    const char *reason = part->listener != NULL ? reason_to_close_listener(part) : NULL;
+    if (reason != NULL)
+        server_close(part->listener, reason);
+}
+
+bool part_evict_listener(struct part *part)
+{
+    if (part->listener == NULL || part->n_hearing > 0)
+        return false;
+    server_close(part->listener, "evicted");
+    return true;
+}
+
+void part_listener_gone(struct server *server)
+{
+    server->part->worker->events->deaf(server->part);
+}
+
 /* ---- what becomes of attempts to connect ---- */
 
-static void end_attempt(struct part *part)
+static void end_attempt(const struct server *server)
 {
-    part->n_connecting--;
-    atomic_fetch_sub(&part->pool->n_connecting, 1);
+    if (server->listens)
+        return; /* it was not counted */
+    server->part->n_connecting--;
+    atomic_fetch_sub(&server->part->pool->n_connecting, 1);
+}
+
+/* It has one use, or goes to whoever waits. */
+static void put_to_use(struct server *server)
+{
+    struct part *part = server->part;
+    if (server->listens) {
+        server->state = SERVER_LISTENING;
+        part->worker->events->heard(server);
+    } else if (server->waiter != NULL) {
+        part_give(part, server->waiter, server);
+    } else {
+        part_release(server);
+    }
 }
 
 void part_server_ready(struct server *server)
 {
     struct part *part = server->part;
     struct pool *pool = part->pool;
-    end_attempt(part);
+    end_attempt(server);
     atomic_store(&pool->failures, 0);
     atomic_store(&pool->retry_at_us, 0);
     pthread_mutex_lock(&pool->mutex);
     pool->login_refused = false;
     pthread_mutex_unlock(&pool->mutex);
-    if (server->waiter != NULL)
-        part_give(part, server->waiter, server);
-    else
-        part_release(server);
+    put_to_use(server);
     part_hunt(part);
     part_announce(part);
 }
@@ -221,6 +275,8 @@ void part_connect_failed(struct server *server, const struct err *err, bool refu
     struct part *part = server->part;
     struct pool *pool = part->pool;
     struct waiter *waiter = server->waiter;
+    if (server->listens)
+        return; /* whoever has opened it is told that it is gone */
     if (refused_login && is_clients_fault(server, err)) {
         if (waiter != NULL) {
             part_leave(part, waiter);
@@ -245,11 +301,17 @@ void part_expect_no_more(struct server *server)
     part_rejoin(server->part, waiter);
 }
 
-void part_server_gone(struct part *part, bool was_connecting)
+void part_server_gone(struct server *server, bool was_connecting)
 {
+    struct part *part = server->part;
     if (was_connecting)
-        end_attempt(part);
-    part_give_room_back(part);
+        end_attempt(server);
+    if (server->listens) {
+        part->listener = NULL; /* whoever hunts now must not close it again */
+        part_give_listener_room_back(part);
+    } else {
+        part_give_room_back(part);
+    }
     part_hunt(part);
     part_announce(part);
 }

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -377,12 +378,33 @@ void params_take_more(struct params_table *table, struct params **params, const 
     replace(table, params, &draft);
 }
 
+/* In dollars a backslash is a backslash, whatever the encoding: in some it is a part of a character. */
+static void quote_in_dollars(struct buf *sql, const char *value)
+{
+    char tag[16], *text;
+    bool ends_it = true;
+    for (unsigned n = 0; ends_it; n++) {
+        snprintf(tag, sizeof tag, "$q%u$", n);
+        text = mem_printf("%s%s", value, tag);
+        ends_it = strstr(text, tag) != text + strlen(value);
+        if (!ends_it) {
+            buf_append_str(sql, tag);
+            buf_append_str(sql, text);
+        }
+        mem_free(text);
+    }
+}
+
 void params_quote(struct buf *sql, const char *value)
 {
-    buf_append_str(sql, strchr(value, '\\') != NULL ? " E'" : "'");
+    if (strchr(value, '\\') != NULL) {
+        quote_in_dollars(sql, value);
+        return;
+    }
+    buf_append_u8(sql, '\'');
     for (; *value != '\0'; value++) {
-        if (*value == '\'' || *value == '\\')
-            buf_append_u8(sql, (uint8_t)*value);
+        if (*value == '\'')
+            buf_append_u8(sql, '\'');
         buf_append_u8(sql, (uint8_t)*value);
     }
     buf_append_u8(sql, '\'');
@@ -489,13 +511,18 @@ bool params_difference(const struct params_table *table, const struct params *fr
     return sql->len > begin;
 }
 
+static bool beyond_ascii(const char *text)
+{
+    while (*text != '\0' && (unsigned char)*text <= 127)
+        text++;
+    return *text != '\0';
+}
+
 bool params_beyond_ascii(const struct params *params)
 {
     for (size_t i = 0; i < params->n_more; i++) {
-        for (const char *at = params->more[i].value; *at != '\0'; at++) {
-            if ((unsigned char)*at > 127)
-                return true;
-        }
+        if (beyond_ascii(params->more[i].name) || beyond_ascii(params->more[i].value))
+            return true;
     }
     return false;
 }

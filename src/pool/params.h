@@ -59,7 +59,7 @@ size_t params_count_more(const struct params *params);
 const char *params_more_name(const struct params *params, size_t i);
 const char *params_more_value(const struct params *params, size_t i);
 size_t params_weight(const struct params *params);     /* bytes of their names and values */
-bool params_beyond_ascii(const struct params *params); /* in one of their values */
+bool params_beyond_ascii(const struct params *params); /* in one of their names or values */
 /* Replaces them all by those of `from`. */
 void params_take_more(struct params_table *table, struct params **params,
                       const struct params *from);

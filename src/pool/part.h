@@ -82,6 +82,11 @@ void part_hunt_again(struct deadline *deadline, struct loop *loop); /* of part->
 void part_hunt_again_at(struct part *part, int64_t at_us);          /* or before */
 /* Opens servers up to min_pool_size. */
 void part_open_minimum(struct part *part);
+/* If the listening server is not where it should be any more, or nobody hears it and there should be no free
+ * servers now, it is closed. */
+void part_review_listener(struct part *part);
+/* If nobody hears it, it is closed, for the sake of a limit that it counts for; false: it is not. */
+bool part_evict_listener(struct part *part);
 
 /* ---- quota.c ---- */
 
@@ -92,6 +97,9 @@ bool part_make_room(struct part *part, const struct waiter *waiter);
 bool part_take_room(struct part *part, int limit);
 /* There is one less, which is no longer connecting. */
 void part_give_room_back(struct part *part);
+/* The same for the pool's listening server, which only the quotas count; nobody hunts for it. */
+bool part_make_listener_room(struct part *part);
+void part_give_listener_room_back(struct part *part);
 /* The settings are others: whoever waits, in this pool or in any that shares a limit, looks again. */
 void part_tell_change(struct part *part);
 /* Is there a limit that keeps the pool from one more server? */

@@ -31,6 +31,7 @@ struct part;
 struct opening;
 struct cancel;
 struct canon;
+struct fanout;
 struct pools;
 struct server;
 struct welcome;
@@ -97,6 +98,7 @@ struct pool {
     atomic_uint next_host;   /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting; /* of size: not yet logged in */
     atomic_int n_pinned;     /* of size: kept by clients for the state of their session */
+    atomic_bool is_deaf;     /* its listening server could not be had, or was lost, the last time */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
     _Atomic int64_t retry_at_us; /* no new attempt before */
@@ -179,6 +181,10 @@ struct part {
     struct question asked;      /* for an idle server */
     struct question asked_room; /* to close one that stands in the way */
     struct deadline again;      /* when to hunt again: see part_hunt_again_at() */
+    struct server
+        *listener; /* borrowed: of `others`, if the pool's listening server is ours; or NULL */
+    struct fanout *fanout; /* owned by session/fanout.c: who hears it */
+    int n_hearing;         /* clients that do, or want to */
     struct part_stats stats;
     struct latency *latency; /* owned; NULL: nothing was measured yet */
 };
@@ -193,6 +199,9 @@ struct pool_events {
     void (*drained)(struct server *server);  /* a leased server took all our output */
     void (*silent)(struct server *server);   /* a leased server has said nothing for a while */
     void (*outdated)(struct server *server); /* a leased server shall be closed soon */
+    /* Of the listening server: it has logged in, or has input; it is closed, or could not be opened. */
+    void (*heard)(struct server *server);
+    void (*deaf)(struct part *part);
 };
 
 /* What the pools of a database had counted on one worker before they were retired. */
@@ -325,10 +334,15 @@ void part_release(struct server *server);
 
 void part_close_all(struct part *part, const char *reason);
 
+/* Opens the pool's listening server here, which has none; what becomes of it comes as events.  It is outside
+ * of pool_size, but not of the limits of its database and user.  False: it cannot be now. */
+bool part_open_listener(struct part *part);
+
 /* Called by pool/server.c as a server's life goes on. */
 void part_server_ready(struct server *server); /* logged in */
 void part_connect_failed(struct server *server, const struct err *err, bool refused_login);
-void part_server_gone(struct part *part, bool was_connecting);
+void part_server_gone(struct server *server, bool was_connecting);
+void part_listener_gone(struct server *server);
 void part_test_passed(struct server *server); /* it is clean and free */
 /* A server that was being opened for one client will not come: that one waits again. */
 void part_expect_no_more(struct server *server);

@@ -110,6 +110,13 @@ int64_t part_hungry_since_us(struct part *part)
 
 /* ---- places ---- */
 
+static enum room look_for_quotas(const struct pool *pool)
+{
+    if (!quota_has_room(&pool->database->quota))
+        return ROOM_DATABASE;
+    return quota_has_room(&pool->role->quota) ? ROOM : ROOM_ROLE;
+}
+
 static enum room look_for_room(const struct pool *pool, int limit)
 {
     /* After a failure one attempt at a time shows whether the server is back. */
@@ -118,9 +125,13 @@ static enum room look_for_room(const struct pool *pool, int limit)
         return ROOM_ATTEMPTS;
     if (limit > 0 && atomic_load(&pool->size) >= limit)
         return ROOM_POOL;
-    if (!quota_has_room(&pool->database->quota))
-        return ROOM_DATABASE;
-    return quota_has_room(&pool->role->quota) ? ROOM : ROOM_ROLE;
+    return look_for_quotas(pool);
+}
+
+static void count_in_quotas(struct pool *pool, int n)
+{
+    atomic_fetch_add(&pool->database->quota.n_servers, n);
+    atomic_fetch_add(&pool->role->quota.n_servers, n);
 }
 
 /* Counts one more server, if no limit is in the way.  All counts go up at once or none does: one that was taken
@@ -136,8 +147,7 @@ static enum room take_room(struct part *part, int limit)
     if (room == ROOM) {
         atomic_fetch_add(&pool->n_connecting, 1);
         atomic_fetch_add(&pool->size, 1);
-        atomic_fetch_add(&pool->database->quota.n_servers, 1);
-        atomic_fetch_add(&pool->role->quota.n_servers, 1);
+        count_in_quotas(pool, 1);
     }
     pthread_mutex_unlock(&pool->pools->room);
     return room;
@@ -150,10 +160,25 @@ bool part_take_room(struct part *part, int limit)
 
 void part_give_room_back(struct part *part)
 {
+    atomic_fetch_sub(&part->pool->size, 1);
+    part_give_listener_room_back(part);
+}
+
+/* The listening server of a pool is outside of its size, and of its attempts to connect. */
+static enum room take_listener_room(struct part *part)
+{
     struct pool *pool = part->pool;
-    atomic_fetch_sub(&pool->size, 1);
-    atomic_fetch_sub(&pool->role->quota.n_servers, 1);
-    atomic_fetch_sub(&pool->database->quota.n_servers, 1);
+    pthread_mutex_lock(&pool->pools->room);
+    enum room room = look_for_quotas(pool);
+    if (room == ROOM)
+        count_in_quotas(pool, 1);
+    pthread_mutex_unlock(&pool->pools->room);
+    return room;
+}
+
+void part_give_listener_room_back(struct part *part)
+{
+    count_in_quotas(part->pool, -1);
     if (anybody_hungers(part))
         post_to_all(part, take_food);
 }
@@ -180,13 +205,13 @@ static struct quota *quota_of(const struct part *part, enum room room)
                                  : NULL;
 }
 
-/* An idle server that counts for this quota, of any pool, gives way. */
+/* An idle server that counts for this quota, of any pool, gives way, or a listening one that nobody hears. */
 static bool evict_sharer(struct part *part, const struct quota *quota, const struct waiter *waiter)
 {
     struct part *other;
     TAILQ_FOREACH (other, &part->worker->parts, entry) {
         if ((quota == &other->pool->database->quota || quota == &other->pool->role->quota) &&
-            part_evict(other, other == part ? waiter : NULL))
+            (part_evict(other, other == part ? waiter : NULL) || part_evict_listener(other)))
             return true;
     }
     return false;
@@ -280,4 +305,12 @@ bool part_make_room(struct part *part, const struct waiter *waiter)
     if (part->hungry)
         part_end_hunger(part, waiter->since_us);
     return true;
+}
+
+bool part_make_listener_room(struct part *part)
+{
+    enum room room = take_listener_room(part);
+    while (evict_for(part, room, NULL))
+        room = take_listener_room(part);
+    return room == ROOM;
 }

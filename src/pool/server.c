@@ -121,7 +121,9 @@ void server_close(struct server *server, const char *reason)
     server->welcome = NULL;
     opening_unref(server->opening);
     server->opening = NULL;
-    part_server_gone(part, was_connecting);
+    part_server_gone(server, was_connecting);
+    if (server->listens)
+        part_listener_gone(server);
     server_free_if_unused(server);
 }
 
@@ -248,16 +250,14 @@ static void choose_host(struct server *server, const struct part *part)
         server->host = mem_strdup(dir[0] != '\0' ? dir : "/tmp");
 }
 
-void server_connect(struct part *part, struct waiter *waiter)
+static struct server *make(struct part *part)
 {
-    const struct settings *settings = part->worker->settings;
     struct server *server = mem_new(sizeof *server);
-    int64_t now_us = clock_now_us();
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     atomic_fetch_add(&part->pool->n_holders, 1);
     server->target = part->target;
     server->epoch = part_epoch(part);
-    server->connected_us = now_us;
+    server->connected_us = clock_now_us();
     server->stream.fd = -1;
     server->txn = TXN_IDLE;
     server->params = params_empty(part->pool->pools->params);
@@ -265,21 +265,43 @@ void server_connect(struct part *part, struct waiter *waiter)
     server->attempt = mem_new(sizeof *server->attempt);
     server->deadline.expired = on_deadline;
     statement_set_init(&server->prepared);
-    if (waiter != NULL) {
-        server->opening = opening_ref(waiter->opening);
-        server->waiter = waiter;
-        waiter->coming = server;
-    }
-    part_enlist(part, server, SERVER_CONNECTING);
-    if (settings->server_connect_timeout_us > 0)
+    return server;
+}
+
+static void begin(struct server *server)
+{
+    struct part *part = server->part;
+    int64_t timeout_us = part->worker->settings->server_connect_timeout_us;
+    if (timeout_us > 0)
         deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT,
-                     now_us + settings->server_connect_timeout_us);
+                     server->connected_us + timeout_us);
     if (!address_parse(server->host, part->db->port, &server->attempt->addresses[0])) {
         look_up(server, part->db->port);
         return;
     }
     server->attempt->n_addresses = 1;
     try_next_address(server);
+}
+
+void server_connect(struct part *part, struct waiter *waiter)
+{
+    struct server *server = make(part);
+    if (waiter != NULL) {
+        server->opening = opening_ref(waiter->opening);
+        server->waiter = waiter;
+        waiter->coming = server;
+    }
+    part_enlist(part, server, SERVER_CONNECTING);
+    begin(server);
+}
+
+void server_connect_listener(struct part *part)
+{
+    struct server *server = make(part);
+    server->listens = true;
+    part->listener = server;
+    part_enlist(part, server, SERVER_CONNECTING);
+    begin(server);
 }
 
 static struct server_login *begin_login(struct server *server)
@@ -475,6 +497,9 @@ static void on_readable(struct stream *stream)
         break;
     case SERVER_LEASED:
         server->part->worker->events->readable(server);
+        break;
+    case SERVER_LISTENING:
+        server->part->worker->events->heard(server);
         break;
     case SERVER_IDLE:
     case SERVER_CLEANING:

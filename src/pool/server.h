@@ -35,6 +35,7 @@ struct welcome;
  *   free: IDLE, or LEASED to the next waiter, or MOVING to another worker
  *   LEASED --client gone, or session over--> CLEANING --clean--> free
  *   LOGIN --connect_query--> CLEANING       IDLE --for long, and wanted: tested--> CLEANING
+ *   LOGIN --it is to listen--> LISTENING: for all clients of its pool, see session/fanout.h
  *   LEASED, CLEANING --clean, but a cancel is in flight--> CANCELED --cancel done--> free
  *   any --error, timeout, no more needed--> CLOSED
  */
@@ -45,6 +46,7 @@ enum server_state {
     SERVER_LEASED,
     SERVER_CLEANING,
     SERVER_CANCELED,
+    SERVER_LISTENING,
     SERVER_FREE, /* about to be given to somebody */
     SERVER_MOVING,
     SERVER_CLOSED,
@@ -66,6 +68,7 @@ struct server {
     bool starting;     /* CLEANING: connect_query runs, then it is ready */
     bool testing;      /* CLEANING: server_check_query runs */
     bool unchecked;    /* IDLE for so long that it must be tested before it is lent */
+    bool listens;      /* it is the listening server of its pool, outside of pool_size */
     bool parses;       /* a Parse was sent since the queue of replies was empty */
     uint8_t undo;      /* enum undo: what its client leaves behind, and CLEANING takes back */
     struct buf again;  /* the client's batch at work, if it may be sent once more; see retry.h */
@@ -98,6 +101,9 @@ struct server {
 
 /* Begins to connect; the pool's size has been reserved. */
 void server_connect(struct part *part, struct waiter *waiter); /* NULL: for anybody */
+
+/* The same for the pool's listening server. */
+void server_connect_listener(struct part *part);
 
 /* Closes at once.  reason goes to the log; NULL: nothing to log. */
 void server_close(struct server *server, const char *reason);

@@ -12,7 +12,7 @@ static const struct {
 } steps[] = {
     {UNDO_SETTINGS, "SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;RESET ALL;"},
     {UNDO_CURSORS, "CLOSE ALL;"},
-    {UNDO_LISTEN, "UNLISTEN *;"},
+    {UNDO_LISTEN, "UNLISTEN *;RESET howdah.listens;"},
     {UNDO_LOCKS, "SELECT pg_catalog.pg_advisory_unlock_all();"},
     {UNDO_STATEMENTS, "DEALLOCATE ALL;"},
     {UNDO_TEMP, "DISCARD TEMP;"},

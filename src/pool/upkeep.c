@@ -62,6 +62,7 @@ static void upkeep_part(struct part *part, int64_t now_us)
     struct server *server;
     const char *reason;
     look_at_silent(part);
+    part_review_listener(part);
     TAILQ_FOREACH (server, &part->idle, entry)
         server->unchecked |= part_is_untested(part, now_us - server->idle_since_us);
     /* Who waits for the place of the one may take the next one out of the list. */

@@ -218,6 +218,7 @@ void pool_worker_review(struct pool_worker *worker)
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry) {
         close_outdated(part);
+        part_review_listener(part);
         if (worker->settings->server_fast_close)
             tell_outdated(part);
         const char *reason = part_reason_to_close_all(part);

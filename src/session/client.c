@@ -20,6 +20,7 @@
 #include "session/moving.h"
 #include "session/names.h"
 #include "session/state.h"
+#include "session/subscriber.h"
 #include "session/worker.h"
 
 static const struct stream_events events;
@@ -309,7 +310,8 @@ void client_detach(struct client *client)
     if (client->by_key.hash != 0)
         map_remove(&worker->by_key, &client->by_key);
     client->by_key.hash = 0;
-    state_free(client);
+    traces_free(client);
+    subscriber_leave(client);
     uncount(client);
     names_clear(client);
     map_done(&client->names);
@@ -481,6 +483,8 @@ void client_turn_idle(struct client *client)
         client_close(client, "client unexpected eof");
         return;
     }
+    if (client->subscriber != NULL)
+        subscriber_deliver(client);
     if (client->worker->moving && moving_try(client))
         return;
     if (client->stash.len > 0)
@@ -505,6 +509,8 @@ void client_give_back_unused(struct client *client)
     client->server = NULL;
     client->state = CLIENT_IDLE;
     server_release(server);
+    if (client->subscriber != NULL)
+        subscriber_deliver(client);
     if (client->worker->moving && moving_try(client))
         return;
     if (client->stash.len > 0)
@@ -570,7 +576,9 @@ const struct pool_events client_pool_events = {.granted = on_granted,
                                                .readable = relay_read,
                                                .drained = on_server_drained,
                                                .silent = on_server_silent,
-                                               .outdated = on_server_outdated};
+                                               .outdated = on_server_outdated,
+                                               .heard = fanout_heard,
+                                               .deaf = fanout_deaf};
 
 /* ---- what the socket has to say ---- */
 

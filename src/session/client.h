@@ -33,6 +33,7 @@ struct err;
 struct params;
 struct script;
 struct server;
+struct subscriber;
 struct traces;
 struct unnamed;
 struct worker;
@@ -59,27 +60,29 @@ struct client {
     struct role *role;     /* borrowed; NULL while not counted among its clients */
     struct params *params; /* counted; NULL before WELCOME */
     struct traces *traces; /* owned; NULL: it has done nothing to its session, see state.h */
-    uint32_t remain;       /* bytes of the message that streams still to come */
-    uint32_t batch;        /* counts Syncs: messages of one batch share their fate */
-    uint8_t state;         /* enum client_state */
-    bool drop;             /* the message that streams is thrown away */
-    bool used;             /* something was sent to the server since it was granted */
-    bool stalled;          /* the next message must wait for replies to earlier ones */
-    bool discards;         /* it has sent a query that may end its prepared statements */
-    bool goodbye;          /* it has sent Terminate */
-    bool counted;          /* in the limits of database and user */
-    bool in_batch;         /* REFUSING: not at the first message of the statement any more */
-    bool last;             /* REFUSING: the message at work is the last of the statement */
-    bool unnamed_here;     /* the server has our unnamed statement */
-    bool first;            /* the message at work is the first one for this server */
-    bool reads_sequences;  /* it has asked for currval() or lastval() */
-    bool retries;        /* its batch has failed for a reason that is gone: it is sent once more */
-    bool retried;        /* ... and is input now, which is not tried a third time */
-    bool notified;       /* WAITING: it has had the notice of query_wait_notify */
-    bool own_names;      /* its prepared statements are on its server, under its own names */
-    bool uses_sql_names; /* it has used PREPARE, EXECUTE or DEALLOCATE by SQL: see sql_names.h */
-    bool keeps_server;   /* whatever the pool's mode: no other server has what it began with */
-    uint8_t replication; /* enum startup_replication */
+    struct subscriber *subscriber; /* owned; NULL: it does not listen, see subscriber.h */
+    uint32_t remain;               /* bytes of the message that streams still to come */
+    uint32_t batch;                /* counts Syncs: messages of one batch share their fate */
+    uint8_t state;                 /* enum client_state */
+    bool drop;                     /* the message that streams is thrown away */
+    bool used;                     /* something was sent to the server since it was granted */
+    bool stalled;                  /* the next message must wait for replies to earlier ones */
+    bool discards;                 /* it has sent a query that may end its prepared statements */
+    bool goodbye;                  /* it has sent Terminate */
+    bool counted;                  /* in the limits of database and user */
+    bool in_batch;        /* REFUSING: not at the first message of the statement any more */
+    bool last;            /* REFUSING: the message at work is the last of the statement */
+    bool unnamed_here;    /* the server has our unnamed statement */
+    bool first;           /* the message at work is the first one for this server */
+    bool reads_sequences; /* it has asked for currval() or lastval() */
+    bool changes_strings; /* it has set standard_conforming_strings: a text can mean two things */
+    bool retries;         /* its batch has failed for a reason that is gone: it is sent once more */
+    bool retried;         /* ... and is input now, which is not tried a third time */
+    bool notified;        /* WAITING: it has had the notice of query_wait_notify */
+    bool own_names;       /* its prepared statements are on its server, under its own names */
+    bool uses_sql_names;  /* it has used PREPARE, EXECUTE or DEALLOCATE by SQL: see sql_names.h */
+    bool keeps_server;    /* whatever the pool's mode: no other server has what it began with */
+    uint8_t replication;  /* enum startup_replication */
     uint32_t names_version; /* counts changes of what its names stand for */
     uint32_t unnamed_batch;
     uint32_t unnamed_pending; /* Parses of it whose reply has not come */
@@ -171,6 +174,10 @@ void forward_read(struct client *client);
 void relay_read(struct server *server);
 /* Ends the lease if nothing is under way, and the database is being drained. */
 void relay_review(struct client *client);
+/* What it waited for has come, or will not. */
+void relay_go_on(struct client *client);
+/* Is it ACTIVE with no transaction open, and everything answered? */
+bool relay_is_between(const struct client *client);
 /* What the reply queue tells us; the context is the client. */
 extern const struct replies_events client_replies;
 

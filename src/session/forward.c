@@ -65,6 +65,10 @@ static void send_parameters(struct client *client)
     struct params_table *table = client->worker->proxy->pools->params;
     struct params *from = params_ref(table, server->params);
     if (params_need_encoding_first(table, from, client->params)) {
+        /* What another client has left is reset while its name can be told. */
+        struct params *none = params_empty(table);
+        params_take_more(table, &from, none);
+        params_unref(table, none);
         params_put(table, &from, "client_encoding",
                    params_find(table, client->params, "client_encoding"));
         send_difference(client, server->params, from, NULL);

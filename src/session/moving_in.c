@@ -81,6 +81,7 @@ static void go_on(struct client *client, const struct handover_client *from)
     client->params = take_params(client, from->params);
     if (from->wishes.len > 0)
         client->wishes = take_params(client, from->wishes);
+    client->changes_strings = true; /* as far as is known here */
     take_statements(client, from);
     cancel_keep_key(client, from->key);
     buf_append(&client->stash, from->input.ptr, from->input.len);

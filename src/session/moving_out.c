@@ -77,7 +77,7 @@ static bool may_move(const struct client *client)
 {
     return (client->state == CLIENT_IDLE || client->state == CLIENT_WAITING) &&
            client->server == NULL && client->login == NULL && !client->keeps_server &&
-           !client->stream.peer_closed && !client->stream.broken;
+           client->subscriber == NULL && !client->stream.peer_closed && !client->stream.broken;
 }
 
 static void send_away(struct client *client, struct buf *record)
@@ -116,7 +116,7 @@ static void count(const struct client *client, struct moving_rest *rest)
         rest->login++;
     else if (client->replication != STARTUP_NO_REPLICATION)
         rest->replication++;
-    else if (client_in_session_mode(client))
+    else if (client_in_session_mode(client) || client->subscriber != NULL)
         rest->session++;
     else
         rest->busy++;

@@ -30,26 +30,19 @@ static const struct {
                   "pg_catalog.left(name,7) OPERATOR(pg_catalog.<>) '" STATEMENT_PREFIX "');"},
 };
 
-/* left() counts characters: what comes is at most four times as long. */
-static void ask_setting(struct buf *sql, const char *name)
-{
-    buf_append_str(sql, ",");
-    params_quote(sql, name);
-    buf_append_str(sql, ",pg_catalog.left(pg_catalog.current_setting(");
-    params_quote(sql, name);
-    buf_printf(sql, ",true),%d)", PROBE_VALUE_MAX + 1);
-}
-
+/* A row for each: left() counts characters, so a value may be four times as long, and a row with all of them
+ * too long to be read. */
 static void ask_settings(struct buf *sql, const struct buf *names)
 {
-    enum { COLUMNS = 800 }; /* a row may have 1,664 */
-    int pairs = 0;
+    const char *before = "SELECT 's',n,pg_catalog.left(pg_catalog.current_setting(n,true),";
+    buf_printf(sql, "%s%d) FROM pg_catalog.unnest(", before, PROBE_VALUE_MAX + 1);
+    before = "ARRAY[";
     for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (pairs++ % COLUMNS == 0)
-            buf_append_str(sql, pairs > 1 ? ";SELECT 's'" : "SELECT 's'");
-        ask_setting(sql, names->data + at);
+        buf_append_str(sql, before);
+        params_quote(sql, names->data + at);
+        before = ",";
     }
-    buf_append_str(sql, ";");
+    buf_append_str(sql, "]) n;");
 }
 
 void probe_write(struct buf *sql, unsigned what, const struct buf *names)

@@ -19,6 +19,7 @@
 #include "session/retry.h"
 #include "session/sql_names.h"
 #include "session/state.h"
+#include "session/subscriber.h"
 #include "session/worker.h"
 
 /* ---- what the reply queue tells ---- */
@@ -60,6 +61,8 @@ static void on_settled(void *context, const struct reply *reply, enum reply_outc
         names_unnamed_settled(client, reply->note, outcome);
     else if (reply->note == &state_probe_note)
         state_probed(client, outcome);
+    else if (reply->note == &subscriber_note)
+        subscriber_settled(client, outcome);
     else if (reply->note != &names_parameters_note)
         names_settled(client, reply, outcome);
     else if (outcome == REPLY_DONE && client->state != CLIENT_CLOSED)
@@ -98,13 +101,20 @@ static bool setting_parameters(const struct server *server)
     return head != NULL && head->note == &names_parameters_note;
 }
 
-/* Notices and notifications belong to no request, but those that our own requests cause are not
- * for the client. */
+/* Notices belong to no request, but those that our own requests cause are not for the client. */
 static enum step take_notice(const struct server *server)
 {
     const struct reply *head = replies_head(&server->replies);
     bool ours = head != NULL && (head->action == REPLY_SWALLOW || head->action == REPLY_INJECT);
     return ours ? STEP_SWALLOW : STEP_FORWARD;
+}
+
+static enum step take_notification(struct client *client, const char *body, size_t len)
+{
+    if (client->state == CLIENT_WELCOME)
+        return STEP_SWALLOW;
+    bool theirs = client->subscriber == NULL || subscriber_takes_notification(client, body, len);
+    return theirs ? STEP_FORWARD : STEP_SWALLOW;
 }
 
 /* While we set the client's parameters it is told only what differs from what it knows; before its
@@ -266,6 +276,12 @@ static enum step take_error(struct server *server, struct client *client, const 
     return other ? STEP_FORWARD : step;
 }
 
+static bool is_discard_all(const char *tag, size_t len)
+{
+    static const char discard_all[] = "DISCARD ALL";
+    return len == sizeof discard_all && memcmp(tag, discard_all, len) == 0;
+}
+
 static void take_command(struct server *server, struct client *client, const char *tag, size_t len)
 {
     const struct reply *head = replies_head(&server->replies);
@@ -273,6 +289,8 @@ static void take_command(struct server *server, struct client *client, const cha
         names_clear(client);
     else if (head != NULL && head->note != NULL)
         sql_names_command_complete(client, head);
+    if (client->subscriber != NULL && is_discard_all(tag, len))
+        subscriber_take_discard(client);
 }
 
 static enum step take(struct server *server, struct client *client, uint8_t kind, const char *body,
@@ -280,8 +298,9 @@ static enum step take(struct server *server, struct client *client, uint8_t kind
 {
     switch (kind) {
     case BE_NOTICE_RESPONSE:
-    case BE_NOTIFICATION_RESPONSE:
         return take_notice(server);
+    case BE_NOTIFICATION_RESPONSE:
+        return take_notification(client, body, len);
     case BE_PARAMETER_STATUS:
         return take_parameter(server, client, body, len);
     case BE_READY_FOR_QUERY:
@@ -310,6 +329,8 @@ static bool needed_whole(const struct server *server, const struct client *clien
     case BE_PARAMETER_STATUS:
     case BE_COMMAND_COMPLETE:
         return true;
+    case BE_NOTIFICATION_RESPONSE:
+        return client->subscriber != NULL;
     case BE_DATA_ROW:
         return traces_stall(client->traces) && is_probe(replies_head(&server->replies));
     case BE_ERROR_RESPONSE:
@@ -365,6 +386,9 @@ static enum step relay(struct server *server, struct client *client, const char 
         server->replies.busy = server->remain > 0;
         give(server, client, data + at, here);
         at += here;
+        if (kind == BE_READY_FOR_QUERY && server->txn == TXN_IDLE && server->forward &&
+            client->subscriber != NULL)
+            subscriber_deliver_behind(client);
         if (server->remain == 0)
             replies_advance(&server->replies, &client_replies, client);
     }
@@ -396,6 +420,14 @@ static void end_badly(struct server *server, struct client *client, enum step st
     }
 }
 
+/* The transaction is over, but the server is asked what the client has done to its session; or the client's
+ * first message has waited for the answers to what we have sent in front of it. */
+static bool must_go_on(const struct server *server, struct client *client)
+{
+    return (is_between_transactions(server, client) && !state_is_known(client)) ||
+           (client->stalled && client->first && !traces_pin(client->traces));
+}
+
 /* One read, and what it brought.  False: there is no pair any more. */
 static bool turn(struct server *server, struct client *client)
 {
@@ -421,13 +453,13 @@ static bool turn(struct server *server, struct client *client)
         return true;
     } else if (client->goodbye) {
         return !client_end_after_goodbye(client);
-    } else if (is_between_transactions(server, client) && !state_is_known(client)) {
-        return true; /* the server tells */
+    } else if (must_go_on(server, client)) {
+        return true;
     } else if (traces_pin(client->traces) && is_between_transactions(server, client)) {
         state_rest(client);
+        if (client->subscriber != NULL)
+            subscriber_deliver(client);
         return true;
-    } else if (client->stalled && client->first) {
-        return true; /* its first message has waited for what we have sent in front */
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {
@@ -443,6 +475,29 @@ void relay_review(struct client *client)
         server->stash.len == 0 && stream_pending(&server->stream) == 0 &&
         lease_is_over(server, client))
         client_give_back(client);
+}
+
+bool relay_is_between(const struct client *client)
+{
+    return is_between_transactions(client->server, client);
+}
+
+void relay_go_on(struct client *client)
+{
+    if (client->state != CLIENT_ACTIVE || client->goodbye)
+        return;
+    if (relay_is_between(client)) {
+        if (!state_is_known(client))
+            return;
+        if (lease_is_over(client->server, client)) {
+            client_give_back(client);
+            return;
+        }
+        if (client->subscriber != NULL)
+            subscriber_deliver(client);
+    }
+    if (client->stream.readable || client->stalled)
+        forward_read(client);
 }
 
 void relay_read(struct server *server)

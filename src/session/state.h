@@ -15,6 +15,9 @@
  *
  * While the question is under way the client's next message waits.
  *
+ *   state.c     what a statement may do, before it is sent
+ *   settle.c    what has become of it, when the transaction is over
+ *
  * Threading:  the thread of the client's worker
  */
 #ifndef SESSION_STATE_H
@@ -25,37 +28,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/reader.h"
 #include "proto/replies.h"
+#include "session/traces.h"
 
 struct client;
 struct err;
 struct server;
 struct sql_facts;
-
-/* Of a client that has done something to its session; the others have none. */
-struct traces {
-    uint32_t touched;              /* enum sql_effect: not asked about yet */
-    uint32_t prepared;             /* enum sql_effect: of what it has prepared by SQL */
-    uint32_t pins;                 /* enum pin; see pins_set() */
-    uint32_t found;                /* enum pin: by the probe, so far */
-    bool probing;                  /* the answer is under way */
-    bool failed;                   /* ... and is an error */
-    bool relisted;                 /* ... and has begun to list the settings */
-    bool relists;                  /* a setting was reset: they are all asked for */
-    bool renews_all;               /* what it began with is set again: all of it, or */
-    struct buf renewed;            /* ... these settings, each with its NUL */
-    struct buf names;              /* settings to ask for, in the same form */
-    struct buf functions;          /* that were called, in the same form; see functions.h */
-    bool unnamed_calls;            /* ... and there is more than names tell */
-    uint32_t asked_pins;           /* enum pin: before the probe */
-    const struct params *asked_at; /* never read: the client's settings before it */
-    int64_t pinned_us;             /* since when, if it is */
-    int64_t idle_us;               /* since when it is between two transactions, and pinned */
-    bool warned;                   /* it has had the notice of pin_idle_timeout */
-    char *cause;                   /* owned: the beginning of the statement that pinned it */
-};
 
 extern char state_probe_note; /* of the probe in the reply queue */
 
@@ -83,17 +63,6 @@ void state_call_function(struct client *client, uint32_t oid);
 /* A Query or Sync has been sent whole. */
 void state_sent(struct client *client);
 
-/* Must the client's next message wait? */
-static inline bool traces_stall(const struct traces *traces)
-{
-    return traces != NULL && traces->probing;
-}
-
-static inline bool traces_pin(const struct traces *traces)
-{
-    return traces != NULL && traces->pins != 0;
-}
-
 /* The transaction is over and everything answered.  True: nothing is to be asked. */
 bool state_is_known(struct client *client);
 /* A followed parameter has changed. */
@@ -108,6 +77,5 @@ void state_rest(struct client *client);
 
 /* The client leaves this server in whatever state it is. */
 void state_leave(struct client *client, struct server *server);
-void state_free(struct client *client);
 
 #endif

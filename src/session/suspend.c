@@ -5,6 +5,7 @@
 #include "pool/server.h"
 #include "proto/message.h"
 #include "session/client.h"
+#include "session/fanout.h"
 #include "session/listen.h"
 #include "session/worker.h"
 
@@ -58,6 +59,8 @@ static bool must_go_on(const struct server *server)
     switch (server->state) {
     case SERVER_IDLE:
         return false;
+    case SERVER_LISTENING:
+        return server->replies.count > 0 || fanout_is_busy(server->part);
     case SERVER_LEASED:
         return client == NULL || client->state != CLIENT_ACTIVE || client->stalled;
     default:

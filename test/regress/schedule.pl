@@ -27,9 +27,14 @@ EOS
             temp => "-ERROR:  cannot PREPARE a transaction that has operated on temporary objects\n",
         }},
     ],
-    # What SET has done here and there is unset in every transaction: else it depends on chance what differs.
+    # A new server for each transaction: what does not follow the client is always lost.
     transaction => [
-        {name => 'transaction', settings => {pool_mode => 'transaction', server_lifetime => 0, query_timeout => 60}},
+        {name => 'transaction', settings => {pool_mode => 'transaction', server_lifetime => 0, query_timeout => 60, pin_max_percent => 100}, known => {
+            (map { $_ => \'currval() and lastval() after the end of the transaction' } qw(constraints sequence)),
+            (map { $_ => \'what pg_prepared_statements shows' } qw(guc plancache prepare)),
+            partition_prune => \'a function executes what was prepared outside of it',
+            triggers => \'a function in C keeps something in a variable of its process',
+        }},
     ]);
 
 Schedule::compare(

@@ -1,5 +1,5 @@
 # What a client does to its session: the next client of the same server sees nothing of it, and the client
-# itself finds it again, on whatever server, whichever way its transaction ended.
+# itself finds it again, on whatever server, whichever way its transaction ended.  More of LISTEN is in 410_listen.pl.
 
 use strict;
 use warnings;
@@ -110,6 +110,18 @@ my %endings = (
 
 my $pinned = sub { my ($h) = @_; return scalar(@{$h->show('PINS')}); };
 
+# Another server hears for it, and its own is free; listens: it would hear on a direct connection.
+my $check_listen = sub {
+    my ($h, $client, $other, $listens, $what) = @_;
+    my $n = sub { return scalar(grep { $_->{state} eq 'listening' } @{$h->show('SERVERS')}); };
+    $h->poll_until(sub { $n->() == $listens && !$pinned->($h) }, "$what: its own server is free");
+    is($n->(), $listens, "$what: " . ($listens ? 'another server listens' : 'no server listens'));
+    return if !$listens;
+    is_deeply([$other->rows(q{notify somewhere, 'news'})], [], '... somebody notifies');
+    my ($message) = $client->recv_until('A');
+    is(join(' ', unpack('x4 Z* Z*', $message->[1])), 'somewhere news', '... it hears that');
+};
+
 for my $ending (sort keys %endings) {
     my $h = start();
     my $fresh = client($h);
@@ -122,6 +134,10 @@ for my $ending (sort keys %endings) {
         $direct->send(Wire::terminate());
         my $a = client($h);
         $endings{$ending}->($a, $sql);
+        if ($kind eq 'listen') {
+            $check_listen->($h, $a, $fresh, $expected ne $clean{$kind} ? 1 : 0, "$name, $ending");
+            $expected = $clean{$kind};
+        }
         my $keeps = $kind ne 'settings' && $expected ne $clean{$kind} ? 1 : 0;
         # It has its answer before the server has been asked what it has left.
         $h->poll_until(sub { $pinned->($h) == $keeps }, "$name: pinned or not");

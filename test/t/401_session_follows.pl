@@ -24,6 +24,7 @@ $node->safe_psql('app', q{
         execute 'listen six';
         return 'done';
     end $$;
+    create function locks() returns void language sql as 'select pg_advisory_lock_shared(8)';
     create function harmless() returns int language sql as 'select 1'});
 
 sub start
@@ -266,9 +267,17 @@ for my $how ('probe', 'reset', 'pin') {
     is(six($other), $clean, "function_state = $how: a clean session");
     is($c->value('select sets_six()'), 'done', '... a function does it all');
     is(six($other), $clean, '... and another client sees nothing of it');
-    my %pins = (probe => 'temp,advisory,listen', reset => '', pin => 'function');
+    my %pins = (probe => 'temp,advisory', reset => '', pin => 'function');
     pins_are($h, $pins{$how}, '... pins: ' . ($pins{$how} || 'none'));
-    is(six($c), six_of_direct(), '... its own client does') if $how ne 'reset';
+    my $listeners = grep { $_->{state} eq 'listening' } @{$h->show('SERVERS')};
+    is($listeners, $how eq 'probe' ? 1 : 0, $how eq 'probe' ? '... another server listens' : '... no other server listens');
+    my $expected = six_of_direct();
+    $expected =~ s/\|1\z/|0/ if $how eq 'probe';
+    is(six($c), $expected, '... its own client does') if $how ne 'reset';
+    if ($how ne 'reset') {
+        $other->rows(q{notify six, 'heard'});
+        like(($c->recv_until('A'))[0][1], qr/six\0heard/, '... and hears');
+    }
     $c->send(Wire::terminate());
     $c->recv_all;
     is(six($other), $clean, '... also when it has gone') for 1 .. 3;
@@ -300,6 +309,13 @@ $c->rows('select harmless(), sets_six()');
 $c->rows(q(drop table six; select pg_advisory_unlock_all(); unlisten *));
 $c->value('select harmless()') for 1 .. 3;
 ok($log->() > $seen, '... together with another it is, too');
+$c->rows('select pg_advisory_lock_shared(7)');
+$c->value('select harmless(), locks()') for 1 .. 25;
+$c->rows('select pg_advisory_unlock_all()');
+my $innocent = client($h);
+$innocent->value('select locks()');
+pins_are($h, 'advisory', 'who has a lock already teaches nothing of what others take');
+$innocent->rows('select pg_advisory_unlock_all()');
 $node->safe_psql('postgres', 'alter system reset log_statement');
 $node->reload;
 $h->stop;

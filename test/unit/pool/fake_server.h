@@ -32,6 +32,7 @@ enum { FAKE_POOLS = 5 };
 struct fake_tally {
     struct pool *pool;
     atomic_int size, connecting, moving;
+    atomic_int listening; /* outside of size, and of connecting */
 };
 
 static struct {
@@ -116,27 +117,56 @@ static bool fake_is_connecting(const struct server *server)
     return server->state == SERVER_CONNECTING || server->state == SERVER_LOGIN || server->starting;
 }
 
-void server_connect(struct part *part, struct waiter *waiter)
+/* Those that are opened for clients. */
+static void fake_count_size(const struct server *server, int n, bool connecting)
+{
+    struct fake_tally *tally = fake_tally_of(server->part->pool);
+    if (server->listens) {
+        atomic_fetch_add(&tally->listening, n);
+        return;
+    }
+    atomic_fetch_add(&tally->size, n);
+    atomic_fetch_add(&tally->connecting, connecting ? n : 0);
+}
+
+static struct server *fake_make(struct part *part)
 {
     struct fake_server *one = mem_new(sizeof *one);
     struct server *server = &one->server;
-    struct fake_tally *tally = fake_tally_of(part->pool);
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     server->target = part->target;
     server->epoch = part_epoch(part);
     server->connected_us = clock_now_us();
     server->stream.fd = -1;
     server->txn = TXN_IDLE;
+    return server;
+}
+
+static void fake_begin(struct part *part, struct server *server)
+{
+    part_enlist(part, server, SERVER_CONNECTING);
+    atomic_fetch_add(&fake.in_memory, 1);
+    fake_count_size(server, 1, true);
+    fake.opened(server);
+}
+
+void server_connect(struct part *part, struct waiter *waiter)
+{
+    struct server *server = fake_make(part);
     if (waiter != NULL) {
         server->opening = opening_ref(waiter->opening);
         server->waiter = waiter;
         waiter->coming = server;
     }
-    part_enlist(part, server, SERVER_CONNECTING);
-    atomic_fetch_add(&fake.in_memory, 1);
-    atomic_fetch_add(&tally->size, 1);
-    atomic_fetch_add(&tally->connecting, 1);
-    fake.opened(server);
+    fake_begin(part, server);
+}
+
+void server_connect_listener(struct part *part)
+{
+    struct server *server = fake_make(part);
+    server->listens = true;
+    part->listener = server;
+    fake_begin(part, server);
 }
 
 static void fake_free(struct mail *mail, struct loop *loop)
@@ -148,7 +178,6 @@ static void fake_free(struct mail *mail, struct loop *loop)
 void server_close(struct server *server, const char *reason)
 {
     struct part *part = server->part;
-    struct fake_tally *tally = fake_tally_of(part->pool);
     bool was_connecting = fake_is_connecting(server);
     if (server->state == SERVER_CLOSED)
         return;
@@ -162,9 +191,10 @@ void server_close(struct server *server, const char *reason)
     server->state = SERVER_CLOSED;
     opening_unref(server->opening);
     server->opening = NULL;
-    atomic_fetch_sub(&tally->size, 1);
-    atomic_fetch_sub(&tally->connecting, was_connecting ? 1 : 0);
-    part_server_gone(part, was_connecting);
+    fake_count_size(server, -1, was_connecting);
+    part_server_gone(server, was_connecting);
+    if (server->listens)
+        part_listener_gone(server);
     server->mail.deliver = fake_free;
     loop_later(part->worker->loop, &server->mail);
 }
@@ -244,7 +274,8 @@ static inline void fake_abandon(struct server *server, int cancels)
 static inline void fake_become_ready(struct server *server)
 {
     fake_of(server)->meant_for = server->waiter;
-    atomic_fetch_sub(&fake_tally_of(server->part->pool)->connecting, 1);
+    if (!server->listens)
+        atomic_fetch_sub(&fake_tally_of(server->part->pool)->connecting, 1);
     server->starting = false;
     part_server_ready(server);
 }

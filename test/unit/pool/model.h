@@ -447,6 +447,19 @@ static void on_closing(const struct server *server, const char *reason)
         (unsigned long long)server->id, reason != NULL ? reason : "the end");
 }
 
+static void on_heard(struct server *server)
+{
+    MUST(((struct worker *)server->part->worker)->model,
+         server->state == SERVER_LISTENING && server->part->listener == server,
+         "a server in state %d is heard", server->state);
+}
+
+static void on_deaf(struct part *part)
+{
+    MUST(((struct worker *)part->worker)->model, part->listener == NULL,
+         "a listening server that is gone is kept");
+}
+
 static void on_nothing(struct server *server)
 {
 }
@@ -456,6 +469,8 @@ static const struct pool_events model_events = {.granted = on_granted,
                                                 .readable = on_nothing,
                                                 .drained = on_nothing,
                                                 .silent = on_nothing,
-                                                .outdated = on_outdated};
+                                                .outdated = on_outdated,
+                                                .heard = on_heard,
+                                                .deaf = on_deaf};
 
 #endif

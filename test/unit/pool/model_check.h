@@ -13,7 +13,7 @@
 #include "model.h"
 
 struct counts {
-    int idle, others, connecting, testing;
+    int idle, others, connecting, testing, listening;
 };
 
 /* ---- after each step ---- */
@@ -36,6 +36,10 @@ static void check_server(struct model *model, const struct part *part, struct se
     MUST(model,
          server->waiter == NULL || (server->waiter->coming == server && fake_is_connecting(server)),
          "a server is opened for a client that does not expect it");
+    MUST(model,
+         server->listens == (part->listener == server) &&
+             (server->listens || server->state != SERVER_LISTENING),
+         "a listening server is not that of its part, or one that is no such listens");
 }
 
 static struct counts count_servers(struct model *model, struct part *part)
@@ -49,7 +53,8 @@ static struct counts count_servers(struct model *model, struct part *part)
     TAILQ_FOREACH (server, &part->others, entry) {
         check_server(model, part, server, false);
         counts.others++;
-        counts.connecting += fake_is_connecting(server);
+        counts.connecting += fake_is_connecting(server) && !server->listens;
+        counts.listening += server->listens;
         counts.testing += server->testing;
     }
     return counts;
@@ -117,19 +122,22 @@ static struct counts check_part(struct model *model, struct part *part)
 static void check_pool(struct model *model, struct fake_tally *tally)
 {
     struct pool *pool = tally->pool;
-    int size = atomic_load(&tally->moving), connecting = 0, waiting = 0;
+    int size = atomic_load(&tally->moving), connecting = 0, waiting = 0, listening = 0;
     for (unsigned i = 0; i < model->n_workers; i++) {
         struct part *part = pool->parts[i];
         if (part == NULL)
             continue;
         struct counts counts = check_part(model, part);
-        size += counts.idle + counts.others;
+        size += counts.idle + counts.others - counts.listening;
+        listening += counts.listening;
         connecting += counts.connecting;
         waiting += part->published;
     }
     MUST(model, size == atomic_load(&tally->size) && size == atomic_load(&pool->size),
          "%s/%s: %d servers are in lists, %d in being, %d counted", pool->database->name,
          pool->user, size, atomic_load(&tally->size), atomic_load(&pool->size));
+    MUST(model, listening == atomic_load(&tally->listening), "%s/%s: %d servers listen, not %d",
+         pool->database->name, pool->user, listening, atomic_load(&tally->listening));
     MUST(model,
          connecting == atomic_load(&tally->connecting) &&
              connecting == atomic_load(&pool->n_connecting),
@@ -145,7 +153,7 @@ static int size_of_all(const struct database *database, const struct role *role)
     int size = 0;
     for (struct fake_tally *tally = fake.tallies; tally < fake.tallies + FAKE_POOLS; tally++) {
         if (tally->pool->database == database || tally->pool->role == role)
-            size += atomic_load(&tally->size);
+            size += atomic_load(&tally->size) + atomic_load(&tally->listening);
     }
     return size;
 }
@@ -211,7 +219,8 @@ static void check_limits(const struct server *server)
     if (model->threaded && !model->steady)
         return;
     MUST(model,
-         within(&pool->size, &pool->limit, model->threaded ? atomic_load(&pool->reserve) : reserve),
+         server->listens || within(&pool->size, &pool->limit,
+                                   model->threaded ? atomic_load(&pool->reserve) : reserve),
          "opened beyond pool_size: %d of %d + %d", atomic_load(&pool->size),
          atomic_load(&pool->limit), reserve);
     MUST(model, within(&pool->database->quota.n_servers, &pool->database->quota.limit, 0),
@@ -222,6 +231,8 @@ static void check_limits(const struct server *server)
         return;
     MUST(model, !must_not_lend(part) && !part->worker->suspended,
          "opened where nothing is to be lent");
+    if (server->listens)
+        return;
     MUST(model, atomic_load(&pool->n_connecting) <= (atomic_load(&pool->failures) > 0 ? 1 : 8),
          "too many attempts at once");
     MUST(model, retry_us == 0 || retry_us <= clock_now_us(), "tried again too early");
@@ -381,7 +392,13 @@ static void check_quiet_part(struct model *model, struct part *part)
     const struct server *server;
     MUST(model, part->asked.open == 0 && part->asked_room.open == 0,
          PART_FORMAT " waits for an answer", PART_ARGS(part));
+    MUST(model, part->listener == NULL || part->db != NULL,
+         PART_FORMAT " listens to a database that is removed", PART_ARGS(part));
+    MUST(model, part->listener == NULL || !part_is_outdated(part, part->listener),
+         PART_FORMAT " keeps a listening server that is stale", PART_ARGS(part));
     if (must_not_lend(part)) {
+        MUST(model, part->listener == NULL || part->n_hearing > 0,
+             PART_FORMAT " keeps a listening server that nobody hears", PART_ARGS(part));
         MUST(model, part->n_idle == 0, PART_FORMAT " keeps idle servers", PART_ARGS(part));
         return;
     }

@@ -159,6 +159,43 @@ static void let_fail(struct worker *worker)
         server_close(server, "server connection closed");
 }
 
+/* Of a pool the listening server is opened while one of its clients has a server: so there is always a place
+ * left for those that do not listen. */
+static void let_listen(struct worker *worker)
+{
+    struct client *client = random_client(worker, CLIENT_ACTIVE);
+    if (client == NULL || client->part->listener != NULL)
+        return;
+    struct part *part = client->part;
+    int size = atomic_load(&part->pool->size);
+    part->n_hearing = 1;
+    bool opened = part_open_listener(part);
+    say(worker->model, PART_FORMAT " is to listen: %s", PART_ARGS(part), opened ? "yes" : "no");
+    if (!opened)
+        part->n_hearing = 0;
+    MUST(worker->model, worker->model->n_workers > 1 || atomic_load(&part->pool->size) <= size,
+         "a listening server is counted in pool_size");
+}
+
+/* Nobody hears it any more; it may be kept for a while. */
+static void stop_listening(struct part *part, bool keep)
+{
+    if (part->listener == NULL)
+        return;
+    part->n_hearing = 0;
+    if (keep)
+        part_review_listener(part);
+    else
+        server_close(part->listener, "server idle timeout");
+}
+
+static void let_unlisten(struct worker *worker)
+{
+    struct part *part;
+    TAILQ_FOREACH (part, &worker->pool.parts, entry)
+        stop_listening(part, chance(worker, 3) == 0);
+}
+
 /* A cancel request has not ended in time. */
 static void let_cancel_hang(struct worker *worker)
 {
@@ -390,6 +427,7 @@ static void calm_worker(struct worker *worker)
     while ((client = random_client(worker, CLIENT_ACTIVE)) != NULL)
         client_release(client);
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
+        part->n_hearing = 0; /* then it gives way to whoever waits for its place */
         for (server = TAILQ_FIRST(&part->others); server != NULL; server = next) {
             next = TAILQ_NEXT(server, entry);
             fake_advance(server, false);
@@ -450,7 +488,8 @@ static const struct step {
     {5, CONTROL, let_suspend},      {15, CONTROL, let_resume},
     {8, CONTROL, let_reconnect},    {3, CONTROL, let_kill},
     {1, CONTROL, let_stop},         {60, ALONE, look},
-    {3, ALONE, serve_all},
+    {3, ALONE, serve_all},          {40, ANYWHERE, let_listen},
+    {30, ANYWHERE, let_unlisten},
 };
 
 static const struct step *random_step(struct worker *worker)

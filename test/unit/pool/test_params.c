@@ -57,7 +57,7 @@ static void values_are_set_as_they_are(void **state)
     assert_difference(with("TimeZone", "UTC"), with("TimeZone", "Asia/Tokyo"),
                       "SELECT pg_catalog.set_config('TimeZone','Asia/Tokyo',false);");
     assert_difference(with(NULL, NULL), with("application_name", "it's \\ so"),
-                      "SELECT pg_catalog.set_config('application_name', E'it''s \\\\ so',false);");
+                      "SELECT pg_catalog.set_config('application_name',$q0$it's \\ so$q0$,false);");
 }
 
 static void what_has_no_value_is_reset(void **state)

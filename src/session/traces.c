@@ -1,0 +1,43 @@
+#include "session/traces.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "session/client.h"
+#include "session/pins.h"
+
+struct traces *traces_get(struct client *client)
+{
+    if (client->traces == NULL)
+        client->traces = mem_new(sizeof *client->traces);
+    return client->traces;
+}
+
+void traces_free(struct client *client)
+{
+    if (client->traces == NULL)
+        return;
+    pins_set(client, 0);
+    buf_done(&client->traces->names);
+    buf_done(&client->traces->renewed);
+    buf_done(&client->traces->channels);
+    buf_done(&client->traces->functions);
+    mem_free(client->traces->cause);
+    mem_free(client->traces);
+    client->traces = NULL;
+}
+
+bool traces_have_name(const struct buf *names, const char *name)
+{
+    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
+        if (strcmp(names->data + at, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void traces_add_name(struct buf *names, const char *name)
+{
+    if (!traces_have_name(names, name))
+        buf_append_cstr(names, name);
+}

@@ -1,0 +1,126 @@
+# Ways to leave something to another client's session, or to lose what is one's own, that no ordinary client tries.
+
+use strict;
+use warnings;
+
+use Howdah;
+use Test::More;
+use Wire;
+
+plan skip_all => 'PgBouncer does not follow sessions' if Howdah->is_pgbouncer;
+
+my $node = Howdah->node('main');
+$node->safe_psql('app', q{
+    grant all on schema public to app;
+    create table numbered(a serial, b int); grant all on numbered, numbered_a_seq to app});
+
+# One server: what is left on it, the next client sees.
+sub start
+{
+    my (%settings) = @_;
+    return Howdah->new(node => $node, workers => 1, settings => {pool_mode => 'transaction', default_pool_size => 1,
+        query_wait_timeout => 2, query_wait_notify => 0, %settings})->start;
+}
+sub client { my ($h, @more) = @_; return Wire->to($h)->login(user => 'app', database => 'app', @more); }
+sub direct { return Wire->tcp('127.0.0.1', $node->port)->login(user => 'app', database => 'app', @_); }
+sub setting { my ($c, $name) = @_; return $c->value("select coalesce(nullif(current_setting('$name', true), ''), 'none')"); }
+
+my $h = start();
+my ($c, $other) = (client($h), client($h));
+
+# Custom settings that no statement has named
+
+$c->rows(q(select set_config('my.' || 'dynamic', 'left', false)));
+is(setting($other, 'my.dynamic'), 'none', 'set_config() with a name that only the server knows');
+$c->send(Wire::function_call(2078, 'my.called', 'left', 'f'))->recv_until('Z');
+is(setting($other, 'my.called'), 'none', '... by a function call message');
+$c->rows(q(set my.long = 'left'; /* ) . ('x' x 3000000) . '*/');
+is(setting($other, 'my.long'), 'none', '... in a text that is too long to be parsed');
+$c->rows(q(set work_mem = '7MB'));
+$c->rows(q(select set_config('my.' || 'dynamic', 'left', false)));
+is(setting($c, 'work_mem'), '7MB', 'other settings are still its own');
+$c->rows('reset all');
+
+# Temporary tables that no statement calls so
+
+sub hidden { return $_[0]->value(q(select count(*) from pg_class where relname = 'hidden' and relnamespace = pg_my_temp_schema())); }
+for my $create ('create table hidden(a int)', 'select 1 as a into hidden', 'create view hidden as select 1', 'create sequence hidden') {
+    for my $how ('an earlier transaction', 'the login', 'the same transaction') {
+        $c = client($h, $how eq 'the login' ? (search_path => 'pg_temp, public') : ());
+        $c->rows('set search_path = pg_temp, public') if $how eq 'an earlier transaction';
+        $c->rows('begin');
+        $c->send(Wire::parse('', 'select set_config($1, $2, false)'), Wire::bind('', '', ['search_path', 'pg_temp']), Wire::execute(''),
+            Wire::sync())->recv_until('Z') if $how eq 'the same transaction';
+        $c->rows($create);
+        $c->rows('commit');
+        $h->poll_until(sub { join('', map { $_->{reasons} } @{$h->show('PINS')}) eq 'temp' }, 'it keeps its server');
+        is(hidden($c), '1', "$create, search_path of $how: is its client's");
+        $c->send(Wire::terminate());
+        $c->recv_all;
+        $other = client($h);
+        is(hidden($other), '0', '... and nobody else\'s');
+    }
+}
+
+# Texts that mean two things
+
+my $text = q(select '\\'', set_config($$my.string$$, $$left$$, false) --');
+$c = client($h);
+$c->send(Wire::query('set standard_conforming_strings = off'), Wire::query($text));
+$c->recv_until('Z') for 1, 2;
+is(setting($other, 'my.string'), 'none', 'backslashes that mean something else since the statement before');
+$c->send(Wire::parse('s', $text), Wire::sync())->recv_until('Z');
+$c->rows('set standard_conforming_strings = on');
+$c->send(Wire::bind('', 's', []), Wire::execute(''), Wire::sync())->recv_until('Z');
+is(setting($other, 'my.string'), 'none', '... that meant something else when the statement was prepared');
+$c = client($h, client_encoding => 'SJIS');
+$c->rows(qq(select E'\x95\x5c', set_config(\$\$my.sjis\$\$, \$\$left\$\$, false), ''));
+is(setting($other, 'my.sjis'), 'none', '... that are a part of a character');
+
+# Values and names of any encoding
+
+$c = client($h, client_encoding => 'SJIS');
+$other = client($h);
+for my $value ("\x95\x5c", "\x95\x5c' x", "\x95\x5cn \$q0\$ \$q1", '\\', '$q0$\\', '\\$q0') {
+    $c->rows("set my.sjis = '" . ($value =~ s/'/''/gr) . "'");
+    is(setting($other, 'my.sjis'), 'none', 'a value with bytes that are backslashes is not that of others');
+    is(setting($c, 'my.sjis'), $value, '... and its client finds it: ' . unpack('H*', $value));
+}
+$c = client($h, client_encoding => 'LATIN1');
+$other->rows("set my.value = '\xc3\xa9'");
+$c->rows("set my.\xe9 = 'latin'");
+is(setting($other, 'my.value'), "\xc3\xa9", 'a name that is not ASCII is of no harm to others');
+is(setting($other, "my.\xc3\xa9"), 'none', '... is not left to them');
+is(setting($c, "my.\xe9"), 'latin', '... and its client finds the setting');
+
+# More than fits in a row that is read whole
+
+$c = client($h);
+$c->rows('begin');
+$c->rows("set my.large$_ = '" . ("\xe2\x82\xac" x 2700) . "'") for 1 .. 20;
+$c->rows('commit');
+is($c->value('select length(current_setting($$my.large20$$))'), '2700', 'many long values in one transaction');
+$c->send(Wire::terminate());
+$c->recv_all;
+is(setting(client($h), 'my.large20'), 'none', '... are left to nobody');
+
+# RESET is not the last word
+
+my %wishes = (work_mem => '3MB', DateStyle => 'German', application_name => 'wish', options => '-c my.wish=w');
+my ($c2, $d) = (client($h, %wishes), direct(%wishes));
+for my $sql ('reset %s; select 1/0', "reset %s; set %s = '%v'", 'begin; savepoint s; reset %s; rollback to s; commit', 'begin; reset %s; commit',
+    "begin; set %s = '%v'; reset %s; rollback", "reset all; set %s = '%v'", "set %s = '%v'; reset all", 'reset all', 'discard all') {
+    for my $case (['work_mem', '4MB', '9MB'], ['DateStyle', 'SQL, DMY', 'ISO, YMD'], ['application_name', 'x', 'y'], ['my.wish', 'x', 'y']) {
+        my ($name, $first, $second) = @$case;
+        my $text = $sql =~ s/%s/$name/gr =~ s/%v/$second/gr;
+        my @values = map {
+            $_->rows("set $name = '$first'");
+            eval { $_->rows($text) };
+            $_->value("show $name");
+        } $c2, $d;
+        is($values[0], $values[1], "$text: as without a proxy");
+    }
+}
+
+$h->stop;
+Howdah->finish;
