@@ -12,7 +12,7 @@ BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-PACKAGES := libevent_core libevent_pthreads libcrypto inih libidn
+PACKAGES := libevent_core libevent_pthreads libcrypto inih libidn libpq
 # Optional.  make SYSTEMD=no leaves it out; after a change of mind, make clean.
 SYSTEMD ?= $(shell pkg-config --exists libsystemd && echo yes || echo no)
 ifeq ($(SYSTEMD),yes)
@@ -39,7 +39,7 @@ PARSER_LIBS := -l:libpg_query.a -Wl,--wrap=check_stack_depth -Wl,--wrap=exprLoca
 
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null || \
-        echo -levent_core -levent_pthreads -lcrypto -linih -lidn)
+        echo -levent_core -levent_pthreads -lcrypto -linih -lidn -lpq)
 LIBS = $(PARSER_LIBS) $(PKG_LIBS)
 CFLAGS ?= $(OPTIMIZE) -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DHOWDAH_VERSION='"$(VERSION)"' -Isrc -MMD -MP -pthread \

@@ -21,6 +21,7 @@
 #include "pool/welcome.h"
 #include "session/cancel.h"
 #include "session/console.h"
+#include "topology/topology.h"
 
 enum { POLL_EVERY_US = 10000 };
 
@@ -46,6 +47,7 @@ bool control_use(struct control *control, struct settings *settings, struct err 
                      settings->dns_nxdomain_ttl_us);
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         worker_post_settings(control->proxy->workers[i], settings);
+    topology_use(control->topology, settings);
     stats_reload(control);
     return true;
 }
@@ -415,6 +417,15 @@ static void cancel_console(void *context, struct cancel_request *request)
     loop_post(control->loop, &request->mail);
 }
 
+static void publish_view(void *context, struct topology_view *view)
+{
+    struct control *control = context;
+    topology_view_unref(control->view);
+    control->view = topology_view_ref(view);
+    for (unsigned i = 0; i < control->proxy->n_workers; i++)
+        worker_post_view(control->proxy->workers[i], view);
+}
+
 struct control *control_new(struct proxy *proxy, struct settings *settings)
 {
     static const int numbers[CONTROL_SIGNALS] = {SIGHUP,  SIGINT,  SIGTERM,
@@ -439,6 +450,10 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     control->giver = giver_new(control);
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
+    control->topology = topology_new(control->loop, proxy->pools->resolver, publish_view, control);
+    proxy->pools->topology = control->topology;
+    proxy->pools->hurry = topology_hurry;
+    topology_use(control->topology, settings);
     return control;
 }
 
@@ -465,6 +480,7 @@ void control_free(struct control *control)
      * workers that are no more. */
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
+    topology_stop(control->topology);
     giver_end(control->giver);
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
@@ -480,6 +496,8 @@ void control_free(struct control *control)
         event_free(control->signals[i]);
     giver_free(control->giver);
     taker_free(control->taker);
+    topology_free(control->topology);
+    topology_view_unref(control->view);
     loop_free(control->loop);
     settings_unref(control->settings);
     mem_free(control);

@@ -34,6 +34,8 @@ struct giver;
 struct request;
 struct settings;
 struct taker;
+struct topology;
+struct topology_view;
 
 enum { CONTROL_SIGNALS = 6 };
 
@@ -66,8 +68,10 @@ struct control {
     struct pool *retiring;  /* owned list: out of the registry, but workers may know them */
     struct stats stats;
     struct supervisor supervisor;
-    struct giver *giver; /* owned: for a process that takes over from us */
-    struct taker *taker; /* owned: we take over from another, or have; NULL: we do not */
+    struct topology *topology;  /* owned */
+    struct topology_view *view; /* counted: what the workers have, or will have soon */
+    struct giver *giver;        /* owned: for a process that takes over from us */
+    struct taker *taker;        /* owned: we take over from another, or have; NULL: we do not */
     struct event *signals[CONTROL_SIGNALS]; /* owned */
 };
 

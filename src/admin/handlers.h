@@ -34,6 +34,7 @@ void show_help(struct request *request);
 void show_mem(struct request *request);
 void show_dns_hosts(struct request *request);
 void show_dns_zones(struct request *request);
+void show_nodes(struct request *request);
 void show_variable(struct request *request);
 
 void act_set(struct request *request);

@@ -14,6 +14,7 @@
 #include "pool/cancel.h"
 #include "pool/server.h"
 #include "session/client.h"
+#include "topology/view.h"
 
 /* PgBouncer's order: by name, the console's among them. */
 static void end_sorted(struct request *request)
@@ -188,6 +189,16 @@ void show_pools(struct request *request)
 
 /* ---- databases ---- */
 
+/* Of a cluster: where its primary is now. */
+static void write_place(struct buf *cells, const struct control *control,
+                        const struct conf_database *db)
+{
+    const struct cluster_view *cluster =
+        db->cluster != NULL ? topology_view_find(control->view, db->cluster) : NULL;
+    cell_text(cells, cluster != NULL ? cluster->host : db->host);
+    cell_int(cells, cluster != NULL ? cluster->port : db->port);
+}
+
 static void write_database(struct request *request, const char *name,
                            const struct conf_database *db)
 {
@@ -196,8 +207,7 @@ static void write_database(struct request *request, const char *name,
     struct database *database = pools_database(control->proxy->pools, name);
     struct buf *cells = &request->table.cells;
     cell_text(cells, name);
-    cell_text(cells, db->host);
-    cell_int(cells, db->port);
+    write_place(cells, control, db);
     cell_text(cells, db->dbname != NULL ? db->dbname : name);
     cell_text(cells, db->user);
     cell_int(cells, conf_pool_size(settings, db, NULL));

@@ -185,6 +185,11 @@ static const struct table_column memory_columns[] = {T("name"), I("size"), I("us
 static const struct table_column host_columns[] = {T("hostname"), Q("ttl"), T("addrs")};
 static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I("count")};
 
+static const struct table_column node_columns[] = {
+    T("cluster"),  T("node"), T("host"),   I("port"),  T("state"),
+    Q("timeline"), T("lsn"),  Q("age_ms"), T("error"),
+};
+
 #undef T
 #undef I
 #undef Q
@@ -248,6 +253,8 @@ const struct verb command_verbs[] = {
     SHOW("DNS_HOSTS", show_dns_hosts, host_columns,
          "host names that were looked up, and for how many seconds the answer counts"),
     SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),
+    SHOW("NODES", show_nodes, node_columns,
+         "nodes of the clusters: which is the primary, and when that was seen"),
     {"SHOW", "FDS", RIGHT_CHANGE, ARGUMENT_NONE, show_fds, ROWS(fd_columns), "SHOW", "",
      "file descriptors of sockets, with keys that cancel requests need; on the unix socket only"},
     {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW", "variable",

@@ -1,24 +1,21 @@
 #include "conf/entries.h"
 
-#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "conf/connstr.h"
+#include "conf/clusters.h"
 #include "conf/hash.h"
 #include "conf/ini.h"
+#include "conf/keys.h"
 #include "conf/report.h"
 #include "conf/userlist.h"
 #include "conf/value.h"
 #include "conf/words.h"
 
 enum {
-    HOST_MAX = 255,
     HOSTS_MAX = 65535,
     PARAMETER_MAX = 1000,
     QUERY_MAX = 1 << 20,
@@ -29,6 +26,8 @@ enum {
 
 struct database_node {
     struct conf_database database; /* first, so that the public pointer leads here */
+    char *file;                    /* owned: where it stands */
+    int line;
     UT_hash_handle hh;
 };
 
@@ -50,40 +49,16 @@ struct conf_entries {
     struct database_node *auto_database; /* owned: "*"; NULL for none */
 };
 
-enum key_kind {
-    KEY_END,
-    KEY_TEXT, /* at most `max` bytes, as the next two */
-    KEY_SECRET,
-    KEY_HOST,
-    KEY_HOSTS,
-    KEY_PORT,
-    KEY_PEER_PORT, /* with the default of listen_port */
-    KEY_COUNT,     /* -1 for not said */
-    KEY_LIMIT,     /* any negative number for not said */
-    KEY_TIME,
-    KEY_POOL_MODE,
-    KEY_BALANCE,
-    KEY_SESSION_STATE,
-    KEY_FUNCTION_STATE,
-    KEY_LATER_TEXT, /* those of later versions */
-};
-
-struct entry_key {
-    const char *name;
-    enum key_kind kind;
-    size_t offset;
-    size_t max;
-};
-
 #define DB(field)   offsetof(struct conf_database, field)
 #define USER(field) offsetof(struct conf_user, field)
 #define PEER(field) offsetof(struct conf_peer, field)
 
 /* clang-format off */
-static const struct entry_key database_keys[] = {
+static const struct conf_key database_keys[] = {
     {"dbname",                    KEY_TEXT,          DB(dbname),                    LIMIT_NAME},
     {"host",                      KEY_HOSTS,         DB(host),                      HOSTS_MAX},
     {"port",                      KEY_PORT,          DB(port),                      0},
+    {"cluster",                   KEY_TEXT,          DB(cluster),                   LIMIT_NAME},
     {"user",                      KEY_TEXT,          DB(user),                      LIMIT_NAME},
     {"password",                  KEY_SECRET,        DB(password),                  SECRET_MAX},
     {"client_encoding",           KEY_TEXT,          DB(client_encoding),           PARAMETER_MAX},
@@ -106,10 +81,13 @@ static const struct entry_key database_keys[] = {
     {"load_balance_hosts",        KEY_BALANCE,       DB(balance_hosts),             0},
     {"session_state",             KEY_SESSION_STATE, DB(session_state),             0},
     {"function_state",            KEY_FUNCTION_STATE, DB(function_state),           0},
+    {"read_write_split",          KEY_LATER_OFF,     0,                             0},
+    {"max_lag",                   KEY_LATER_TEXT,    0,                             0},
+    {"reads_follow_writes",       KEY_LATER_OFF,     0,                             0},
     {NULL,                        KEY_END,           0,                             0},
 };
 
-static const struct entry_key user_keys[] = {
+static const struct conf_key user_keys[] = {
     {"pool_mode",                   KEY_POOL_MODE,   USER(pool_mode),                   0},
     {"pool_size",                   KEY_COUNT,       USER(pool_size),                   0},
     {"max_user_client_connections", KEY_LIMIT,       USER(max_user_client_connections), 0},
@@ -122,243 +100,21 @@ static const struct entry_key user_keys[] = {
     {"max_user_connections",        KEY_LIMIT,       USER(max_user_connections),        0},
     {"session_state",               KEY_SESSION_STATE, USER(session_state),             0},
     {"function_state",              KEY_FUNCTION_STATE, USER(function_state),           0},
+    {"read_write_split",            KEY_LATER_OFF,   0,                                 0},
+    {"max_lag",                     KEY_LATER_TEXT,  0,                                 0},
+    {"reads_follow_writes",         KEY_LATER_OFF,   0,                                 0},
     {NULL,                          KEY_END,         0,                                 0},
 };
 
-static const struct entry_key peer_keys[] = {
-    {"host",      KEY_HOST,      PEER(host),      HOST_MAX},
-    {"port",      KEY_PEER_PORT, PEER(port),      0},
+static const struct conf_key peer_keys[] = {
+    {"host",      KEY_HOST,      PEER(host),      CONF_HOST_MAX},
+    {"port",      KEY_PORT,      PEER(port),      0},
     {"pool_size", KEY_COUNT,     PEER(pool_size), 0},
     {NULL,        KEY_END,       0,               0},
 };
 /* clang-format on */
 
-static void *field_of(void *entry, const struct entry_key *key)
-{
-    return (char *)entry + key->offset;
-}
-
-static bool owns_text(const struct entry_key *key)
-{
-    return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST ||
-           key->kind == KEY_HOSTS;
-}
-
-static void init_fields(void *entry, const struct entry_key *keys)
-{
-    for (const struct entry_key *key = keys; key->kind != KEY_END; key++) {
-        switch (key->kind) {
-        case KEY_PORT:
-            *(int *)field_of(entry, key) = DEFAULT_PORT;
-            break;
-        case KEY_PEER_PORT:
-            *(int *)field_of(entry, key) = DEFAULT_PEER_PORT;
-            break;
-        case KEY_COUNT:
-        case KEY_LIMIT:
-        case KEY_SESSION_STATE:
-        case KEY_FUNCTION_STATE:
-        case KEY_POOL_MODE:
-            *(int *)field_of(entry, key) = -1;
-            break;
-        case KEY_TIME:
-            *(int64_t *)field_of(entry, key) = -1;
-            break;
-        default:
-            break; /* texts begin as NULL; those of later versions have no field */
-        }
-    }
-}
-
-static void free_texts(void *entry, const struct entry_key *keys)
-{
-    for (const struct entry_key *key = keys; key->kind != KEY_END; key++)
-        if (owns_text(key))
-            mem_wipe_free(*(char **)field_of(entry, key));
-}
-
-static bool refuse_later(const struct entry_key *key, struct err *err)
-{
-    return err_set(err, SQLSTATE_FEATURE_NOT_SUPPORTED,
-                   "setting \"%s\" is not supported yet by this version", key->name);
-}
-
-static bool refuse(const struct entry_key *key, const char *value, const char *expected,
-                   struct err *err)
-{
-    char excerpt[CONF_EXCERPT_MAX];
-    if (key->kind == KEY_SECRET)
-        return err_set(err, SQLSTATE_INVALID_PARAMETER_VALUE, "key \"%s\": expected %s", key->name,
-                       expected);
-    return err_set(err, SQLSTATE_INVALID_PARAMETER_VALUE, "key \"%s\": value \"%s\": expected %s",
-                   key->name, conf_excerpt(value, excerpt), expected);
-}
-
-static bool store_text(void *field, const struct entry_key *key, const char *value, struct err *err)
-{
-    char expected[64];
-    snprintf(expected, sizeof expected, "at most %zu bytes", key->max);
-    if (strlen(value) > key->max)
-        return refuse(key, value, expected, err);
-    char **text = field;
-    mem_wipe_free(*text);
-    *text = value[0] != '\0' ? mem_strdup(value) : NULL;
-    return true;
-}
-
-/* One host, or with `list` some, between commas. */
-static bool store_host(void *field, const struct entry_key *key, const char *value, bool list,
-                       struct err *err)
-{
-    const char *at = value;
-    while (value[0] != '\0') {
-        size_t len = strcspn(at, ",");
-        if (len == 0 || len > HOST_MAX || (at[len] == ',' && !list))
-            return refuse(key, value,
-                          list ? "hosts of 1 to 255 bytes, between commas"
-                               : "one host of 1 to 255 bytes",
-                          err);
-        if (at[len] == '\0')
-            break;
-        at += len + 1;
-    }
-    return store_text(field, key, value, err);
-}
-
-static bool store_int(int *field, const struct entry_key *key, const char *value, int min, int max,
-                      struct err *err)
-{
-    int64_t number;
-    char expected[64];
-    snprintf(expected, sizeof expected, "an integer from %d to %d", min, max);
-    if (!value_read_int(value, min, max, &number))
-        return refuse(key, value, expected, err);
-    *field = (int)number;
-    return true;
-}
-
-static bool store_time(int64_t *field, const struct entry_key *key, const char *value,
-                       struct err *err)
-{
-    if (strcmp(value, "-1") == 0)
-        *field = -1;
-    else if (!value_read_time_us(value, 1000000, field))
-        return refuse(key, value, "a time in seconds, or with a unit such as 500ms", err);
-    return true;
-}
-
-/* expected: the words, for the error. */
-static bool store_word(int *field, const struct entry_key *key, const struct conf_word *words,
-                       const char *value, const char *expected, struct err *err)
-{
-    const struct conf_word *word = conf_find_word(words, value);
-    if (word == NULL)
-        return refuse(key, value, expected, err);
-    *field = word->value;
-    return true;
-}
-
-static bool store(void *entry, const struct entry_key *key, const char *value, struct err *err)
-{
-    void *field = field_of(entry, key);
-    switch (key->kind) {
-    case KEY_TEXT:
-    case KEY_SECRET:
-        return store_text(field, key, value, err);
-    case KEY_HOST:
-        return store_host(field, key, value, false, err);
-    case KEY_HOSTS:
-        return store_host(field, key, value, true, err);
-    case KEY_PORT:
-    case KEY_PEER_PORT:
-        return store_int(field, key, value, 1, 65535, err);
-    case KEY_COUNT:
-        return store_int(field, key, value, -1, INT_MAX, err);
-    case KEY_LIMIT:
-        return store_int(field, key, value, INT_MIN, INT_MAX, err);
-    case KEY_TIME:
-        return store_time(field, key, value, err);
-    case KEY_POOL_MODE:
-        return store_word(field, key, pool_mode_words, value, "session, transaction or statement",
-                          err);
-    case KEY_LATER_TEXT:
-        return value[0] == '\0' || refuse_later(key, err);
-    case KEY_BALANCE:
-        return store_word(field, key, load_balance_words, value, "round-robin or disable", err);
-    case KEY_SESSION_STATE:
-        return store_word(field, key, session_state_words, value, "off, track or strict", err);
-    case KEY_FUNCTION_STATE:
-        return store_word(field, key, function_state_words, value, "trust, probe, reset or pin",
-                          err);
-    case KEY_END:
-        break;
-    }
-    return false;
-}
-
-static const struct entry_key *find_key(const struct entry_key *keys, const char *name)
-{
-    for (; keys->kind != KEY_END; keys++)
-        if (strcmp(keys->name, name) == 0)
-            return keys;
-    return NULL;
-}
-
-static bool store_pair(void *entry, const struct entry_key *keys, const struct connstr *pair,
-                       struct err *err)
-{
-    char excerpt[CONF_EXCERPT_MAX];
-    const struct entry_key *key = find_key(keys, pair->key);
-    if (key == NULL)
-        return err_set(err, SQLSTATE_UNDEFINED_OBJECT, "unknown key \"%s\"",
-                       conf_excerpt(pair->key, excerpt));
-    return store(entry, key, pair->value, err);
-}
-
-/* Where an error was found: howdah.ini:7: database "shop": ... */
-struct entry_place {
-    const char *kind;
-    const struct ini_entry *line;
-    struct conf_report *report;
-};
-
-static void complain(const struct entry_place *place, const char *what)
-{
-    char excerpt[CONF_EXCERPT_MAX];
-    conf_report_error(place->report, place->line->file, place->line->line, "%s \"%s\": %s",
-                      place->kind, conf_excerpt(place->line->key, excerpt), what);
-}
-
-/* Goes on after a pair with an error, but not after text that is no pair. */
-static void store_pairs(void *entry, const struct entry_key *keys, const struct entry_place *place)
-{
-    struct connstr connstr;
-    struct err err = ERR_NONE;
-    enum connstr_step step;
-    connstr_init(&connstr, place->line->value);
-    while ((step = connstr_next(&connstr, &err)) == CONNSTR_PAIR)
-        if (!store_pair(entry, keys, &connstr, &err))
-            complain(place, err.message);
-    if (step == CONNSTR_BAD)
-        complain(place, err.message);
-    connstr_done(&connstr);
-}
-
-static void check_name(const struct entry_place *place)
-{
-    size_t len = strlen(place->line->key);
-    if (len == 0 || len > LIMIT_NAME)
-        complain(place, "expected a name of 1 to 63 bytes");
-}
-
-static void fill(void *entry, const struct entry_key *keys, const struct entry_place *place)
-{
-    init_fields(entry, keys);
-    check_name(place);
-    store_pairs(entry, keys, place);
-}
-
-static void warn_again(const struct entry_place *place)
+static void warn_again(const struct conf_place *place)
 {
     conf_report_warning(place->report, place->line->file, place->line->line,
                         "%s \"%s\" is defined again, this line counts", place->kind,
@@ -369,8 +125,9 @@ static void free_database(struct database_node *node)
 {
     if (node == NULL)
         return;
-    free_texts(&node->database, database_keys);
+    conf_keys_free(&node->database, database_keys);
     mem_free((char *)node->database.name);
+    mem_free(node->file);
     mem_free(node);
 }
 
@@ -399,16 +156,22 @@ static struct database_node *swap_database(struct conf_entries *entries, struct 
 void entries_add_database(struct conf_entries *entries, const struct ini_entry *line,
                           struct conf_report *report)
 {
-    const struct entry_place place = {.kind = "database", .line = line, .report = report};
+    const struct conf_place place = {.kind = "database", .line = line, .report = report};
     size_t errors = report->n_errors;
     struct database_node *node = mem_new(sizeof *node);
-    fill(&node->database, database_keys, &place);
+    conf_keys_fill(&node->database, database_keys, &place);
     if (strcmp(line->key, "pgbouncer") == 0)
-        complain(&place, "the name is reserved for the admin console");
+        conf_complain(&place, "the name is reserved for the admin console");
+    if (node->database.cluster != NULL && (node->database.host != NULL || node->database.port != 0))
+        conf_complain(&place, "key \"cluster\" excludes \"host\" and \"port\"");
+    if (node->database.port == 0)
+        node->database.port = DEFAULT_PORT;
     if (report->n_errors > errors) {
         free_database(node);
         return;
     }
+    node->file = mem_strdup(line->file);
+    node->line = line->line;
     node->database.name = mem_strdup(line->key);
     if (node->database.dbname == NULL && !is_auto(line->key))
         node->database.dbname = mem_strdup(line->key);
@@ -427,10 +190,10 @@ static void free_user(struct user_node *node)
 void entries_add_user(struct conf_entries *entries, const struct ini_entry *line,
                       struct conf_report *report)
 {
-    const struct entry_place place = {.kind = "user", .line = line, .report = report};
+    const struct conf_place place = {.kind = "user", .line = line, .report = report};
     size_t errors = report->n_errors;
     struct user_node *node = mem_new(sizeof *node), *old;
-    fill(&node->user, user_keys, &place);
+    conf_keys_fill(&node->user, user_keys, &place);
     if (report->n_errors > errors) {
         free_user(node);
         return;
@@ -448,30 +211,32 @@ void entries_add_user(struct conf_entries *entries, const struct ini_entry *line
 
 static void free_peer(struct peer_node *node)
 {
-    free_texts(&node->peer, peer_keys);
+    conf_keys_free(&node->peer, peer_keys);
     mem_free(node);
 }
 
 /* The name of a peer is its number. */
-static void fill_peer(struct conf_peer *peer, const struct entry_place *place)
+static void fill_peer(struct conf_peer *peer, const struct conf_place *place)
 {
     int64_t id = 0;
-    init_fields(peer, peer_keys);
+    conf_keys_init(peer, peer_keys);
     if (!value_read_int(place->line->key, 1, CONF_PEER_ID_MAX, &id))
-        complain(place, "expected the number of a peer, from 1 to 16383");
+        conf_complain(place, "expected the number of a peer, from 1 to 16383");
     peer->id = (int)id;
-    store_pairs(peer, peer_keys, place);
+    conf_keys_store(peer, peer_keys, place);
 }
 
 void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line,
                       struct conf_report *report)
 {
-    const struct entry_place place = {.kind = "peer", .line = line, .report = report};
+    const struct conf_place place = {.kind = "peer", .line = line, .report = report};
     size_t errors = report->n_errors;
     struct peer_node *node = mem_new(sizeof *node), *old;
     fill_peer(&node->peer, &place);
     if (report->n_errors == errors && node->peer.host == NULL)
-        complain(&place, "key \"host\" is missing");
+        conf_complain(&place, "key \"host\" is missing");
+    if (node->peer.port == 0)
+        node->peer.port = DEFAULT_PEER_PORT;
     if (report->n_errors > errors) {
         free_peer(node);
         return;
@@ -483,6 +248,27 @@ void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line
         warn_again(&place);
     }
     HASH_ADD(hh, entries->peers, peer.id, sizeof node->peer.id, node);
+}
+
+static void check_database(const struct database_node *node, const struct conf_clusters *clusters,
+                           struct conf_report *report)
+{
+    char excerpt[CONF_EXCERPT_MAX];
+    const struct conf_database *database = &node->database;
+    if (database->cluster != NULL && clusters_find(clusters, database->cluster) == NULL)
+        conf_report_error(report, node->file, node->line,
+                          "database \"%s\": there is no section [cluster.%s]", database->name,
+                          conf_excerpt(database->cluster, excerpt));
+}
+
+void entries_check(const struct conf_entries *entries, const struct conf_clusters *clusters,
+                   struct conf_report *report)
+{
+    const struct database_node *node;
+    for (node = entries->databases; node != NULL; node = node->hh.next)
+        check_database(node, clusters, report);
+    if (entries->auto_database != NULL)
+        check_database(entries->auto_database, clusters, report);
 }
 
 struct conf_entries *entries_new(void)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct conf_clusters;
 struct conf_entries;
 struct conf_report;
 struct ini_entry;
@@ -25,6 +26,7 @@ struct conf_database {
     const char *name;            /* what clients ask for; "*" for the automatic one */
     const char *dbname;          /* on the server; NULL only for "*": the client's name for it */
     const char *host;            /* a comma list; NULL: the unix socket in unix_socket_dir */
+    const char *cluster;         /* instead of host and port; NULL: none */
     const char *user;            /* for all clients; NULL: each its own */
     const char *password;        /* of that user; NULL: none, or the one in auth_file */
     const char *connect_query;   /* for each new server; NULL: none */
@@ -84,6 +86,9 @@ void entries_add_user(struct conf_entries *entries, const struct ini_entry *line
                       struct conf_report *report);
 void entries_add_peer(struct conf_entries *entries, const struct ini_entry *line,
                       struct conf_report *report);
+/* All lines have been added: are there the clusters that they name? */
+void entries_check(const struct conf_entries *entries, const struct conf_clusters *clusters,
+                   struct conf_report *report);
 
 /* NULL when there is none.  "*" is found by entries_auto_database() only. */
 const struct conf_database *entries_find_database(const struct conf_entries *entries,

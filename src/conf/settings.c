@@ -10,7 +10,14 @@
 #include "conf/table.h"
 #include "conf/userlist.h"
 
-enum section { SECTION_NONE, SECTION_MAIN, SECTION_DATABASES, SECTION_USERS, SECTION_PEERS };
+enum section {
+    SECTION_NONE,
+    SECTION_MAIN,
+    SECTION_DATABASES,
+    SECTION_USERS,
+    SECTION_PEERS,
+    SECTION_CLUSTER
+};
 
 /* One load, while it goes on. */
 struct load {
@@ -29,6 +36,7 @@ struct settings *settings_new(void)
     conf_fill_defaults(settings);
     settings->entries = entries_new();
     settings->users = userlist_new();
+    settings->clusters = clusters_new();
     return settings;
 }
 
@@ -45,6 +53,7 @@ void settings_unref(struct settings *settings)
     conf_free_texts(settings);
     entries_unref(settings->entries);
     userlist_unref(settings->users);
+    clusters_unref(settings->clusters);
     mem_free(settings);
 }
 
@@ -60,7 +69,7 @@ static enum section section_of(const char *name)
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (strcmp(sections[i].name, name) == 0)
             return sections[i].section;
-    return SECTION_NONE;
+    return clusters_is_section(name) ? SECTION_CLUSTER : SECTION_NONE;
 }
 
 static void take_header(struct load *load, const struct ini_entry *entry)
@@ -69,8 +78,11 @@ static void take_header(struct load *load, const struct ini_entry *entry)
     enum section section = section_of(entry->section);
     if (section == SECTION_NONE)
         conf_report_error(load->report, entry->file, entry->line,
-                          "section \"%s\": expected pgbouncer, howdah, databases, users or peers",
+                          "section \"%s\": expected pgbouncer, howdah, databases, users, peers "
+                          "or cluster.NAME",
                           conf_excerpt(entry->section, excerpt));
+    if (section == SECTION_CLUSTER)
+        clusters_add(load->settings->clusters, entry, load->report);
     load->seen_main = load->seen_main || section == SECTION_MAIN;
 }
 
@@ -119,6 +131,9 @@ static void take_entry(struct load *load, const struct ini_entry *entry)
         break;
     case SECTION_PEERS:
         entries_add_peer(load->settings->entries, entry, load->report);
+        break;
+    case SECTION_CLUSTER:
+        clusters_add(load->settings->clusters, entry, load->report);
         break;
     case SECTION_NONE: /* under a name that was refused already, or under none */
         if (entry->section[0] == '\0')
@@ -170,6 +185,8 @@ static void finish(struct load *load, const char *path, size_t errors_before)
         conf_report_error(load->report, load->auth_file_at, load->auth_file_line,
                           "setting \"auth_file\": could not load the users from \"%s\"",
                           load->settings->auth_file);
+    clusters_check(load->settings->clusters, load->report);
+    entries_check(load->settings->entries, load->settings->clusters, load->report);
     if (has_peers_without_id(load->settings))
         conf_report_warning(load->report, path, 0,
                             "section \"peers\" has no effect without the setting \"peer_id\"");
@@ -242,6 +259,7 @@ static struct settings *copy(const struct settings *old)
         conf_copy_value(settings, old, &conf_table[i]);
     settings->entries = entries_ref(old->entries);
     settings->users = userlist_ref(old->users);
+    settings->clusters = clusters_ref(old->clusters);
     return settings;
 }
 
@@ -312,6 +330,11 @@ const struct conf_peer *conf_find_peer(const struct settings *settings, int id)
     return entries_find_peer(settings->entries, id);
 }
 
+const struct conf_cluster *conf_find_cluster(const struct settings *settings, const char *name)
+{
+    return clusters_find(settings->clusters, name);
+}
+
 const char *conf_find_secret(const struct settings *settings, const char *user)
 {
     return userlist_find(settings->users, user);
@@ -338,6 +361,12 @@ const struct conf_peer *conf_next_peer(const struct settings *settings,
                                        const struct conf_peer *after)
 {
     return entries_next_peer(settings->entries, after);
+}
+
+const struct conf_cluster *conf_next_cluster(const struct settings *settings,
+                                             const struct conf_cluster *after)
+{
+    return clusters_next(settings->clusters, after);
 }
 
 enum pool_mode conf_pool_mode(const struct settings *settings, const struct conf_database *database,

@@ -5,8 +5,8 @@
  * make a new one; whoever needs a value for longer than a call keeps a reference.  Which settings
  * there are, and what they mean, is in conf/settings.def.
  *
- * The file is PgBouncer's: sections [pgbouncer], also called [howdah], [databases], [users] and
- * [peers]; conf/ini.h has the rules of its lines.  Relative paths in it start from the current
+ * The file is PgBouncer's: sections [pgbouncer], also called [howdah], [databases], [users],
+ * [peers] and [cluster.NAME]; conf/ini.h has the rules of its lines.  Relative paths in it start from the current
  * directory, as there.  Differences from PgBouncer:
  *
  *   - a second [pgbouncer] header goes on where the first ended; there it puts every setting back
@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/clusters.h"
 #include "conf/entries.h"
 #include "conf/words.h"
 
@@ -49,8 +50,9 @@ struct settings {
 #define WORD(name, tag, ...) enum tag name;
 #include "conf/settings.def"
     /* private to conf/ */
-    struct conf_entries *entries; /* owned reference */
-    struct userlist *users;       /* owned reference */
+    struct conf_entries *entries;   /* owned reference */
+    struct userlist *users;         /* owned reference */
+    struct conf_clusters *clusters; /* owned reference */
     atomic_int refs;
 };
 
@@ -79,6 +81,7 @@ const struct conf_database *conf_find_database(const struct settings *settings, 
 const struct conf_database *conf_auto_database(const struct settings *settings); /* "*" */
 const struct conf_user *conf_find_user(const struct settings *settings, const char *name);
 const struct conf_peer *conf_find_peer(const struct settings *settings, int id);
+const struct conf_cluster *conf_find_cluster(const struct settings *settings, const char *name);
 /* From auth_file: plain text, md5... or SCRAM-SHA-256$...; "" when the user has none; NULL when
  * there is no such user, and for all with auth_type any, which does not read auth_file. */
 const char *conf_find_secret(const struct settings *settings, const char *user);
@@ -93,6 +96,8 @@ const struct conf_user *conf_next_user(const struct settings *settings,
                                        const struct conf_user *after);
 const struct conf_peer *conf_next_peer(const struct settings *settings,
                                        const struct conf_peer *after);
+const struct conf_cluster *conf_next_cluster(const struct settings *settings,
+                                             const struct conf_cluster *after);
 
 /* The value that counts: what the user's entry says, else the database's, else the setting.
  * database and user may be NULL.  Sizes and limits: 0 is no limit; times: 0 is off. */

@@ -73,6 +73,11 @@ const struct conf_word load_balance_words[] = {
     {NULL,          0, false, NULL},
 };
 
+const struct conf_word node_role_words[] = {
+    {"standby", NODE_ROLE_STANDBY, true,  NULL},
+    {NULL,      0,                 false, NULL},
+};
+
 const struct conf_word syslog_facility_words[] = {
     {"auth",     FACILITY_AUTH,       true,  NULL},
     {"authpriv", FACILITY_AUTHPRIV,   true,  NULL},

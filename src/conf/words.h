@@ -25,6 +25,7 @@ enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
 enum session_state { STATE_OFF, STATE_TRACK, STATE_STRICT };
 enum function_state { FUNCTION_TRUST, FUNCTION_PROBE, FUNCTION_RESET, FUNCTION_PIN };
 enum session_role { ROLE_PIN, ROLE_CARRY };
+enum node_role { NODE_ROLE_ANY, NODE_ROLE_STANDBY /* never the primary for us */ };
 
 enum tls_mode {
     TLS_DISABLE,
@@ -59,6 +60,7 @@ extern const struct conf_word session_role_words[];
 extern const struct conf_word client_tls_words[];
 extern const struct conf_word server_tls_words[];
 extern const struct conf_word load_balance_words[];
+extern const struct conf_word node_role_words[];
 extern const struct conf_word syslog_facility_words[];
 
 /* Which of a list of hosts the next server is opened to. */

@@ -85,10 +85,10 @@ void dns_renew(struct part *part, int64_t now_us)
 {
     int64_t ttl_us = part->worker->settings->dns_max_ttl_us;
     struct slice host;
-    if (part->db == NULL || part->db->host == NULL || part->n_idle + part->n_others == 0 ||
+    if (part->db == NULL || part->hosts == NULL || part->n_idle + part->n_others == 0 ||
         part->worker->stopping || now_us < part->renew_us)
         return;
     part->renew_us = now_us + (ttl_us > RENEW_AT_MOST_EVERY_US ? ttl_us : RENEW_AT_MOST_EVERY_US);
-    for (const char *at = part->db->host; conf_list_next(&at, &host);)
+    for (const char *at = part->hosts; conf_list_next(&at, &host);)
         ask(part, host.ptr, host.len);
 }

@@ -8,6 +8,7 @@
 #include "pool/part.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "topology/view.h"
 
 enum {
     RETRY_FIRST_US = 100000, /* after a failed attempt; doubles with each one */
@@ -17,7 +18,8 @@ enum {
 static bool may_open(const struct part *part)
 {
     return part->db != NULL && !part->worker->stopping && !part->worker->suspended &&
-           !part_paused(part) && !atomic_load_explicit(&part->pool->retired, memory_order_relaxed);
+           !part_paused(part) && !part_is_headless(part) &&
+           !atomic_load_explicit(&part->pool->retired, memory_order_relaxed);
 }
 
 /* ---- hunting ---- */
@@ -103,8 +105,37 @@ const struct waiter *part_first_blocked(const struct part *part)
     return NULL;
 }
 
+static void refuse_all(struct part *part, const struct err *err)
+{
+    struct waiter *waiter;
+    while ((waiter = TAILQ_FIRST(&part->waiters)) != NULL) {
+        part_leave(part, waiter);
+        part->worker->events->refused(part->worker, waiter, err);
+    }
+}
+
+/* Who waits for a primary is told that there is none, once that has lasted. */
+static void wait_for_primary(struct part *part)
+{
+    const struct cluster_view *cluster = part->cluster;
+    struct err err;
+    if (cluster == NULL || part->worker->suspended || part_paused(part))
+        return; /* the news is on its way, or nobody is told anything now */
+    int64_t end_us = cluster->lost_us + cluster->failover_timeout_us;
+    if (end_us > clock_now_us()) {
+        part_hunt_again_at(part, end_us);
+        return;
+    }
+    cluster_view_error(cluster, &err);
+    part->hunting = true;
+    refuse_all(part, &err);
+    part->hunting = false;
+}
+
 void part_hunt(struct part *part)
 {
+    if (part->n_waiting > 0 && !part->hunting && part->db != NULL && part_is_headless(part))
+        wait_for_primary(part);
     if (part->n_waiting == 0 || part->hunting || !may_open(part))
         return;
     part->hunting = true;
@@ -222,15 +253,6 @@ static int64_t retry_delay_us(const struct part *part, int failures, bool refuse
     return delay_us < most_us ? delay_us : most_us;
 }
 
-static void refuse_all(struct part *part, const struct err *err)
-{
-    struct waiter *waiter;
-    while ((waiter = TAILQ_FIRST(&part->waiters)) != NULL) {
-        part_leave(part, waiter);
-        part->worker->events->refused(part->worker, waiter, err);
-    }
-}
-
 static void take_refusal(struct part *part, unsigned from)
 {
     struct pool *pool = part->pool;
@@ -284,6 +306,7 @@ void part_connect_failed(struct server *server, const struct err *err, bool refu
         }
         return;
     }
+    part_suspect(part);
     int failures = atomic_fetch_add(&pool->failures, 1) + 1;
     atomic_store(&pool->retry_at_us,
                  clock_now_us() + retry_delay_us(part, failures, refused_login));

@@ -39,6 +39,8 @@ static inline bool part_paused(const struct part *part)
            atomic_load_explicit(&pool->pools->paused, memory_order_relaxed) != PAUSE_NONE;
 }
 
+/* Does its cluster have no primary, so that there is nowhere to connect to? */
+bool part_is_headless(const struct part *part);
 /* Why this part keeps no free servers at all now; NULL: it does. */
 const char *part_reason_to_close_all(const struct part *part);
 /* The waiter has left the list that it was in. */
@@ -108,6 +110,9 @@ bool part_is_full(const struct part *part);
 int64_t part_hungry_since_us(struct part *part);
 /* The waiter that has waited since then is kept no more. */
 void part_end_hunger(struct part *part, int64_t since_us);
+
+/* It has been seen that a server is gone: if it was of a cluster, the nodes are asked who is the primary. */
+void part_suspect(const struct part *part);
 
 /* ---- upkeep.c ---- */
 

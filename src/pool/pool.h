@@ -27,6 +27,7 @@
 #include "pool/server.h"
 #include "net/loop.h"
 
+struct cluster_view;
 struct part;
 struct opening;
 struct cancel;
@@ -34,6 +35,8 @@ struct canon;
 struct fanout;
 struct pools;
 struct server;
+struct topology;
+struct topology_view;
 struct welcome;
 
 /* No client gets a server of what is paused, and servers are closed when they become free. */
@@ -158,8 +161,12 @@ struct part {
     struct pool_worker *worker; /* borrowed */
     TAILQ_ENTRY(part) entry;    /* in worker->parts */
 
-    /* From the worker's present settings; db is NULL once the database has been removed. */
+    /* From the worker's present settings and view; db is NULL once the database has been removed. */
     const struct conf_database *db;
+    const char *hosts; /* where its servers are, a comma list; NULL: the unix socket, or nowhere */
+    int port;
+    bool clustered;                     /* that is the primary of a cluster */
+    const struct cluster_view *cluster; /* the cluster; NULL: not known yet */
     const struct conf_user *conf_user;
     enum pool_mode mode;
     enum session_state session_state; /* STATE_OFF in session mode */
@@ -215,6 +222,7 @@ struct pool_worker {
     struct pools *pools;              /* borrowed */
     unsigned index;                   /* below pools->n_workers */
     struct settings *settings;        /* counted */
+    struct topology_view *view;       /* counted; NULL: none yet */
     const struct pool_events *events; /* borrowed */
     TAILQ_HEAD(part_list, part) parts;
     TAILQ_HEAD(cancel_list, cancel) cancels; /* cancel requests on their way */
@@ -239,7 +247,10 @@ struct pools {
     struct database *databases, **last_database;
     unsigned n_workers;
     struct pool_worker **workers; /* borrowed elements */
-    struct resolver *resolver;    /* owned, as all below */
+    /* Called on any thread when a connection to a primary has broken; NULL: nobody is interested. */
+    void (*hurry)(struct topology *topology);
+    struct topology *topology; /* borrowed: its argument */
+    struct resolver *resolver; /* owned, as all below */
     struct scram_cache *scram_cache;
     struct statement_table *statements;
     struct params_table *params;
@@ -288,6 +299,8 @@ void pool_worker_done(struct pool_worker *worker);       /* closes all servers *
 void pool_worker_free_parts(struct pool_worker *worker); /* when no mail can come any more */
 /* New settings: counted reference taken over.  Recycles servers whose target has changed. */
 void pool_worker_reload(struct pool_worker *worker, struct settings *settings);
+/* Where the primaries are now: counted reference taken over.  Servers of an old one are closed when free. */
+void pool_worker_take_view(struct pool_worker *worker, struct topology_view *view);
 /* After a pause or its end, a database's servers are closed or its waiters served. */
 void pool_worker_review(struct pool_worker *worker);
 

@@ -18,6 +18,7 @@
 #include "pool/login.h"
 #include "pool/opening.h"
 #include "pool/params.h"
+#include "pool/part.h"
 #include "pool/pool.h"
 #include "pool/serverlog.h"
 #include "pool/undo.h"
@@ -103,6 +104,8 @@ void server_close(struct server *server, const char *reason)
     if (server->stream.fd >= 0 && !was_connecting && !server->stream.peer_closed &&
         server->stream.out.len == 0)
         stream_write(&server->stream, "X\0\0\0\4", 5);
+    if (server->stream.peer_closed && !was_connecting)
+        part_suspect(part);
     part_expect_no_more(server);
     part_disown(server);
     if (server->testing)
@@ -232,7 +235,7 @@ static void look_up(struct server *server, int port)
 static void choose_host(struct server *server, const struct part *part)
 {
     const struct conf_database *db = part->db;
-    const char *hosts = db->host != NULL ? db->host : "",
+    const char *hosts = part->hosts != NULL ? part->hosts : "",
                *dir = part->worker->settings->unix_socket_dir;
     atomic_uint *next = &part->pool->next_host;
     struct slice host = {NULL, 0};
@@ -275,8 +278,8 @@ static void begin(struct server *server)
     if (timeout_us > 0)
         deadline_set(loop_of(server), &server->deadline, DEADLINE_CONNECT,
                      server->connected_us + timeout_us);
-    if (!address_parse(server->host, part->db->port, &server->attempt->addresses[0])) {
-        look_up(server, part->db->port);
+    if (!address_parse(server->host, part->port, &server->attempt->addresses[0])) {
+        look_up(server, part->port);
         return;
     }
     server->attempt->n_addresses = 1;

@@ -8,15 +8,45 @@
 #include "pool/part.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "topology/view.h"
 
-/* What makes one server as good as another: where it is. */
+/* Of a cluster: where its primary is. */
+static void find_place(struct part *part)
+{
+    const struct conf_database *db = part->db;
+    part->clustered = db->cluster != NULL;
+    part->cluster = part->clustered ? topology_view_find(part->worker->view, db->cluster) : NULL;
+    part->hosts = db->host;
+    part->port = db->port;
+    if (part->cluster != NULL && part->cluster->host != NULL) {
+        part->hosts = part->cluster->host;
+        part->port = part->cluster->port;
+    }
+}
+
+bool part_is_headless(const struct part *part)
+{
+    return part->clustered && (part->cluster == NULL || part->cluster->host == NULL);
+}
+
+void part_suspect(const struct part *part)
+{
+    const struct pools *pools = part->pool->pools;
+    if (part->clustered && pools->hurry != NULL && !part->worker->stopping)
+        pools->hurry(pools->topology);
+}
+
+/* What makes one server as good as another: where it is, and as of which promotion. */
 static uint64_t target_of(const struct part *part)
 {
     const struct conf_database *db = part->db;
-    const char *host = db->host != NULL ? db->host : part->worker->settings->unix_socket_dir;
+    const char *host = part->hosts != NULL ? part->hosts : part->worker->settings->unix_socket_dir;
     const char *dbname = db->dbname != NULL ? db->dbname : part->pool->database->name;
-    uint64_t target = (uint64_t)db->port;
+    if (part_is_headless(part))
+        return 0; /* no server was ever opened there */
+    uint64_t target = (uint64_t)part->port;
     target = target * 31 + hash_bytes(host, strlen(host));
+    target = target * 31 + (part->cluster != NULL ? part->cluster->timeline : 0);
     return target * 31 + hash_bytes(dbname, strlen(dbname));
 }
 
@@ -33,8 +63,12 @@ static bool refresh(struct part *part)
     struct pool *pool = part->pool;
     part->db = conf_database_for(settings, pool->database->name);
     part->conf_user = conf_find_user(settings, pool->user);
+    part->hosts = NULL; /* those of old settings, or of an old view, may be gone */
+    part->cluster = NULL;
+    part->clustered = false;
     if (part->db == NULL || atomic_load_explicit(&pool->retired, memory_order_relaxed))
         return false;
+    find_place(part);
     part->target = target_of(part);
     part->mode = conf_pool_mode(settings, part->db, part->conf_user);
     part->session_state = part->mode == POOL_SESSION
@@ -150,6 +184,8 @@ void pool_worker_free_parts(struct pool_worker *worker)
     worker->retired = NULL;
     settings_unref(worker->settings);
     worker->settings = NULL;
+    topology_view_unref(worker->view);
+    worker->view = NULL;
 }
 
 static struct part_stats *retired_stats(struct pool_worker *worker, const struct database *database)
@@ -228,24 +264,56 @@ void pool_worker_review(struct pool_worker *worker)
     }
 }
 
-void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
+static struct server *first_attempt_elsewhere(const struct part *part)
 {
-    struct settings *old = worker->settings;
+    struct server *server = TAILQ_FIRST(&part->others);
+    while (server != NULL && (server->target == part->target || server->attempt == NULL))
+        server = TAILQ_NEXT(server, entry);
+    return server;
+}
+
+/* An attempt to connect to what may never answer would keep those waiting whom it is for. */
+static void end_attempts_elsewhere(struct part *part)
+{
+    struct server *server;
+    while ((server = first_attempt_elsewhere(part)) != NULL)
+        server_close(server, "primary changed");
+}
+
+static void refresh_all(struct pool_worker *worker)
+{
     struct part *part;
-    worker->settings = settings;
-    make_forced_pools(worker);
     TAILQ_FOREACH (part, &worker->parts, entry) {
         uint64_t before = part->target;
         bool changed = refresh(part);
         if (part->db == NULL || part->target != before) {
-            close_idle(part, "connect string changed");
+            close_idle(part, part->clustered ? "primary changed" : "connect string changed");
             /* The new target may be a server that works. */
             atomic_store(&part->pool->retry_at_us, 0);
+            if (part->clustered)
+                end_attempts_elsewhere(part);
             changed = true;
         }
         if (changed)
             part_tell_change(part);
     }
+}
+
+void pool_worker_reload(struct pool_worker *worker, struct settings *settings)
+{
+    struct settings *old = worker->settings;
+    worker->settings = settings;
+    make_forced_pools(worker);
+    refresh_all(worker);
     settings_unref(old);
+    pool_worker_review(worker);
+}
+
+void pool_worker_take_view(struct pool_worker *worker, struct topology_view *view)
+{
+    struct topology_view *old = worker->view;
+    worker->view = view;
+    refresh_all(worker);
+    topology_view_unref(old);
     pool_worker_review(worker);
 }

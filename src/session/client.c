@@ -61,9 +61,13 @@ static const struct conf_user *user_of(const struct client *client)
     return client->user != NULL ? conf_find_user(settings_of(client), client->user) : NULL;
 }
 
+/* Our own question behind it counts as a query. */
 static int64_t query_end_us(const struct client *client)
 {
-    return after(client->query_us, conf_query_timeout_us(settings_of(client), user_of(client)));
+    int64_t since_us = client->query_us;
+    if (since_us == 0 && traces_stall(client->traces))
+        since_us = client->traces->asked_us;
+    return after(since_us, conf_query_timeout_us(settings_of(client), user_of(client)));
 }
 
 static int64_t transaction_end_us(const struct client *client)
@@ -85,7 +89,7 @@ static int64_t pin_end_us(const struct client *client)
 {
     const struct traces *traces = client->traces;
     int64_t timeout_us = settings_of(client)->pin_idle_timeout_us;
-    if (!traces_pin(traces) || client->query_us != 0 || client->xact_us != 0)
+    if (!traces_pin(traces) || traces->probing || client->query_us != 0 || client->xact_us != 0)
         return 0;
     return after(traces->idle_us, traces->warned ? timeout_us : timeout_us / 2);
 }
@@ -412,6 +416,7 @@ static void take_server(struct client *client, struct server *server)
     client->used = false;
     client->unnamed_here = false;
     server->client = client;
+    server->setting = false;
     server->last_kind = 0;
     client->part->stats.server_assignments++;
     if (client->state == CLIENT_WELCOME) {

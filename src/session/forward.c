@@ -73,6 +73,7 @@ static void send_parameters(struct client *client)
                    params_find(table, client->params, "client_encoding"));
         send_difference(client, server->params, from, NULL);
     }
+    client->server->setting = true;
     send_difference(client, from, client->params, &names_parameters_note);
     params_unref(table, from);
 }

@@ -222,6 +222,7 @@ static void ask_server(struct client *client)
     }
     buf_append_u8(&sql, '\0');
     client->used = true;
+    server->setting = true;
     server_send_query(server, sql.data, REPLY_INJECT, &client_replies, client, NULL);
     buf_done(&sql);
 }
@@ -256,6 +257,7 @@ void greet_parameters_set(struct client *client)
     struct params_table *table = client->worker->proxy->pools->params;
     struct server *server = client->server;
     struct welcome *welcome = welcome_ref(pool, server->welcome);
+    server->setting = false;
     for (size_t i = 0; i < params_count(table); i++) {
         const char *raw = client->login->raw[i];
         if (raw != NULL)

@@ -42,6 +42,7 @@ static void parameters_set(struct client *client)
 {
     struct params_table *table = client->worker->proxy->pools->params;
     struct server *server = client->server;
+    server->setting = false;
     for (size_t i = 0; i < params_count(table); i++) {
         const char *theirs = params_get(server->params, i);
         const char *ours = params_get(client->params, i);

@@ -152,6 +152,9 @@ static void ask(struct client *client, unsigned what)
     server_send_query(client->server, sql.data, REPLY_SWALLOW, &client_replies, client,
                       &state_probe_note);
     buf_done(&sql);
+    traces->asked_us = clock_now_us();
+    if (client->worker->has_query_timeouts)
+        client_set_deadline(client);
 }
 
 bool state_is_known(struct client *client)
@@ -164,6 +167,9 @@ bool state_is_known(struct client *client)
     if (traces->touched == 0)
         return client->subscriber == NULL || !subscriber_begin(client);
     unsigned what = questions_of(client);
+    bool too_many = traces_have_too_many(&traces->names);
+    if (too_many)
+        buf_clear(&traces->names);
     client->server->undo |= (uint8_t)undo_unnamed(client);
     if ((traces->touched & SQL_SETS_ROLE) != 0 || (what & PROBE_ALL) == PROBE_ALL) {
         traces_add_name(&traces->names, "role");
@@ -176,7 +182,7 @@ bool state_is_known(struct client *client)
     leave_out_reported(client);
     if (traces->names.len > 0)
         what |= PROBE_SETTINGS;
-    traces->found = traces->pins | sticky_pins(client);
+    traces->found = traces->pins | sticky_pins(client) | (too_many ? PIN_SETTINGS : 0);
     if (what != 0) {
         ask(client, what);
         return false;
@@ -344,8 +350,11 @@ void state_probed(struct client *client, enum reply_outcome outcome)
 {
     struct traces *traces = client->traces;
     traces->probing = false;
+    traces->asked_us = 0;
     if (outcome == REPLY_SKIPPED)
         return; /* the client leaves: what it has touched is undone */
+    if (client->worker->has_query_timeouts)
+        client_set_deadline(client);
     learn_functions(client);
     if (traces->failed || outcome == REPLY_FAILED)
         traces->found |= PIN_UNKNOWN;
@@ -418,6 +427,8 @@ static uint8_t undo_of(uint32_t pins, uint32_t touched)
 void state_leave(struct client *client, struct server *server)
 {
     const struct traces *traces = client->traces;
+    if (server->setting)
+        server->undo |= UNDO_SETTINGS;
     if (traces != NULL)
         server->undo |= undo_of(traces->pins, traces->touched);
 }

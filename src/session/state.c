@@ -137,15 +137,34 @@ static void begin_to_read_sequences(struct client *client)
         state_forget_sequences(client);
 }
 
+static bool takes_role(const struct sql_facts *facts)
+{
+    for (uint32_t i = 0; i < facts->n_statements; i++) {
+        const struct sql_statement *statement = &facts->statements[i];
+        for (uint32_t j = 0; j < statement->n_settings; j++) {
+            const struct sql_setting *setting = &statement->settings[j];
+            if (setting->name != NULL && !setting->reset &&
+                (strcmp(setting->name, "role") == 0 ||
+                 strcmp(setting->name, "session_authorization") == 0))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Effects that keep the server, if the statement succeeds. */
-static bool would_pin(const struct client *client, uint32_t effects)
+static bool would_pin(const struct client *client, const struct sql_facts *facts, uint32_t effects)
 {
     uint32_t pinning =
         SQL_TEMP | SQL_LOCKS | SQL_HOLDS | SQL_PREPARES | SQL_LOADS | SQL_SEEDS | SQL_SEQUENCES;
     /* Else only for the moment until its channels are taken over. */
     if (atomic_load_explicit(&client->part->pool->is_deaf, memory_order_relaxed))
         pinning |= SQL_LISTENS;
-    return (effects & pinning) != 0 && !traces_pin(client->traces);
+    if (traces_pin(client->traces))
+        return false;
+    return (effects & pinning) != 0 ||
+           ((effects & SQL_SETS_ROLE) != 0 && settings_of(client)->session_role != ROLE_CARRY &&
+            takes_role(facts));
 }
 
 /* Its channels are at the fanout: may what ends them, or the settings, run? */
@@ -229,7 +248,7 @@ static bool touch(struct client *client, const struct sql_facts *facts, const ch
     uint32_t perhaps = creates(facts) && may_create_temporary(client) ? SQL_TEMP : 0;
     if ((effects | perhaps) == 0)
         return true;
-    if (would_pin(client, effects) && !pins_may_begin(client, err))
+    if (would_pin(client, facts, effects) && !pins_may_begin(client, err))
         return false;
     if (!may_unlisten(client, effects, err))
         return false;

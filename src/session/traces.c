@@ -27,6 +27,12 @@ void traces_free(struct client *client)
     client->traces = NULL;
 }
 
+bool traces_have_too_many(const struct buf *names)
+{
+    enum { NAMES_BYTES = 16384 };
+    return names->len > NAMES_BYTES;
+}
+
 bool traces_have_name(const struct buf *names, const char *name)
 {
     for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
@@ -38,6 +44,6 @@ bool traces_have_name(const struct buf *names, const char *name)
 
 void traces_add_name(struct buf *names, const char *name)
 {
-    if (!traces_have_name(names, name))
+    if (!traces_have_too_many(names) && !traces_have_name(names, name))
         buf_append_cstr(names, name);
 }

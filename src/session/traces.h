@@ -37,6 +37,7 @@ struct traces {
     bool unnamed_calls;            /* ... and there is more than names tell */
     uint32_t asked_pins;           /* enum pin: before the probe */
     const struct params *asked_at; /* never read: the client's settings before it */
+    int64_t asked_us;              /* when the probe was sent, if it is under way */
     int64_t pinned_us;             /* since when, if it is */
     int64_t idle_us;               /* since when it is between two transactions, and pinned */
     bool warned;                   /* it has had the notice of pin_idle_timeout */
@@ -49,6 +50,8 @@ void traces_free(struct client *client); /* unpinned, too; no-op without any */
 
 bool traces_have_name(const struct buf *names, const char *name);
 void traces_add_name(struct buf *names, const char *name); /* once */
+/* More than can be asked for one by one; none is added any more. */
+bool traces_have_too_many(const struct buf *names);
 
 /* Must the client's next message wait? */
 static inline bool traces_stall(const struct traces *traces)

@@ -13,6 +13,7 @@
 #include "session/listen.h"
 #include "session/moving.h"
 #include "session/suspend.h"
+#include "topology/view.h"
 
 enum { VERDICTS_MAX = 2 << 20 }; /* bytes for what is known of statements */
 
@@ -112,7 +113,8 @@ void worker_free(struct worker *worker)
 struct worker_mail {
     struct mail mail;
     struct worker *worker;
-    struct settings *settings; /* counted; of a reload */
+    struct settings *settings;  /* counted; of a reload */
+    struct topology_view *view; /* counted; of new primaries */
     bool unix_too;
 };
 
@@ -166,6 +168,22 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
 void worker_post_settings(struct worker *worker, struct settings *settings)
 {
     post(worker, deliver_settings, settings_ref(settings), false);
+}
+
+static void deliver_view(struct mail *mail, struct loop *loop)
+{
+    struct worker_mail *news = (struct worker_mail *)mail;
+    pool_worker_take_view(&news->worker->pool, news->view);
+    mem_free(news);
+}
+
+void worker_post_view(struct worker *worker, struct topology_view *view)
+{
+    struct worker_mail *mail = mem_new(sizeof *mail);
+    mail->mail.deliver = deliver_view;
+    mail->worker = worker;
+    mail->view = topology_view_ref(view);
+    loop_post(worker->loop, &mail->mail);
 }
 
 static void deliver_review(struct mail *mail, struct loop *loop)

@@ -102,6 +102,7 @@ void worker_watch(struct worker *worker);
 
 /* Mail from the control thread. */
 void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
+void worker_post_view(struct worker *worker, struct topology_view *view);    /* counts one */
 void worker_post_review(struct worker *worker); /* a pause, its end, or a shutdown was set */
 void worker_post_resume(struct worker *worker); /* ends a suspension: see session/suspend.h */
 void worker_post_close_listeners(struct worker *worker, bool unix_too);

@@ -74,9 +74,9 @@ static void what_is_wrong_is_named_with_its_place(void **state)
                                                "expected an integer from 1 to 65535"},
         {"[pgbouncer]\n[PgBouncer]\n",
          "h.ini:2: section \"PgBouncer\": expected pgbouncer, howdah, "
-         "databases, users or peers"},
+         "databases, users, peers or cluster.NAME"},
         {"[pgbouncer]\n[ users ]\nx = y\n", "h.ini:2: section \" users \": expected pgbouncer, "
-                                            "howdah, databases, users or peers"},
+                                            "howdah, databases, users, peers or cluster.NAME"},
         {"[pgbouncer]\nauth_type = hba\n", "h.ini:2: key \"auth_type\": value \"hba\" is not "
                                            "supported yet by this version"},
         {"[pgbouncer]\nauth_user = a\n", "h.ini:2: setting \"auth_user\" is not supported "
@@ -615,6 +615,102 @@ static void many_databases_are_found(void **state)
     mem_free(text);
 }
 
+static void clusters_are_read(void **state)
+{
+    struct settings *settings =
+        load_clean("[pgbouncer]\n[databases]\nd = cluster=main dbname=x\n"
+                   "[cluster.main]\nnode.a = host=ha\nprobe_user = p\n"
+                   "read_write_split = off\n"
+                   "[cluster.second]\nnode.a = host=ha port=1 role=standby\n"
+                   "node.b = host=/tmp\nprobe_user = q\n"
+                   "probe_dbname = d\nprobe_interval = 2\n"
+                   "failover_timeout = 1min\n"
+                   "[cluster.main]\nnode.b = host=hb port=2\n");
+    const struct conf_database *database = conf_find_database(settings, "d");
+    assert_string_equal(database->cluster, "main");
+    assert_null(database->host);
+    const struct conf_cluster *first = conf_find_cluster(settings, "main");
+    assert_ptr_equal(conf_next_cluster(settings, NULL), first);
+    assert_int_equal(first->n_nodes, 2);
+    assert_string_equal(first->nodes[1].name, "b");
+    assert_string_equal(first->nodes[1].host, "hb");
+    assert_int_equal(first->nodes[0].port, 5432);
+    assert_int_equal(first->nodes[0].role, NODE_ROLE_ANY);
+    assert_int_equal(first->probe_interval_us, 500000);
+    assert_int_equal(first->failover_timeout_us, 30000000);
+    assert_string_equal(first->probe_dbname, "postgres");
+    const struct conf_cluster *second = conf_next_cluster(settings, first);
+    assert_string_equal(second->name, "second");
+    assert_int_equal(second->nodes[0].role, NODE_ROLE_STANDBY);
+    assert_int_equal(second->probe_interval_us, 2000000);
+    assert_int_equal(second->failover_timeout_us, 60000000);
+    assert_null(conf_next_cluster(settings, second));
+    assert_null(conf_find_cluster(settings, "third"));
+    settings_unref(settings);
+}
+
+static void clusters_are_checked(void **state)
+{
+#define WHOLE "[cluster.c]\nnode.a = host=h\nprobe_user = p\n"
+    static const struct {
+        const char *text, *error;
+    } files[] = {
+        {"[cluster.]\n",
+         "2: section \"cluster.\": expected a name of 1 to 32 bytes behind \"cluster.\""},
+        {"[cluster.n23456789012345678901234567890123]\n",
+         "2: section \"cluster.n23456789012345678901234567890123\": expected a name of 1 to 32 "
+         "bytes "
+         "behind \"cluster.\""},
+        {"[cluster.c]\nprobe_user = p\n",
+         "2: cluster \"c\": it has no nodes, such as \"node.a = host=10.0.0.11 port=5432\""},
+        {"[cluster.c]\nnode.a = host=h\n",
+         "2: cluster \"c\": key \"probe_user\" is missing, the role that looks at the nodes"},
+        {"[cluster.c]\nnode.a = host=h role=standby\nprobe_user = p\n",
+         "2: cluster \"c\": no node can be its primary, all have role=standby"},
+        {WHOLE "node.a = host=g\n",
+         "5: key \"node.a\": the cluster has a node of this name already"},
+        {WHOLE "node.b = host=h port=5432\n",
+         "5: key \"node.b\": the same host and port as node \"a\""},
+        {WHOLE "node.b = port=1\n", "5: key \"node.b\": key \"host\" is missing"},
+        {WHOLE "node.b = host=h,i\n",
+         "5: key \"node.b\": key \"host\": value \"h,i\": expected one host of 1 to 255 bytes"},
+        {WHOLE "node.b = host=g role=primary\n",
+         "5: key \"node.b\": key \"role\": value \"primary\": expected standby"},
+        {WHOLE "node.b = host=g zone=x\n",
+         "5: key \"node.b\": setting \"zone\" is not supported yet by this version"},
+        {WHOLE "node. = host=g\n",
+         "5: key \"node.\": expected the name of a node, of 1 to 63 bytes, behind \"node.\""},
+        {WHOLE "reads_follow_writes = session\n",
+         "5: cluster \"c\": setting \"reads_follow_writes\" is not supported yet by this version"},
+        {WHOLE "balance = random\n",
+         "5: cluster \"c\": setting \"balance\" is not supported yet by this version"},
+        {WHOLE "probe_interval = 1ms\n",
+         "5: key \"probe_interval\": expected a time from 10ms to 60s"},
+        {WHOLE "failover_timeout = -1\n",
+         "5: key \"failover_timeout\": expected a time, such as 30s"},
+        {WHOLE "prob_user = p\n", "5: cluster \"c\": unknown key \"prob_user\""},
+        {"[databases]\nd = cluster=x\n", "3: database \"d\": there is no section [cluster.x]"},
+        {"[databases]\n* = cluster=x\n", "3: database \"*\": there is no section [cluster.x]"},
+        {WHOLE "[databases]\nd = cluster=c port=5432\n",
+         "6: database \"d\": key \"cluster\" excludes \"host\" and \"port\""},
+        {"[databases]\nd = max_lag=1s\n",
+         "3: database \"d\": setting \"max_lag\" is not supported yet by this version"},
+        {"[users]\nu = read_write_split=on\n",
+         "3: user \"u\": setting \"read_write_split\" is not supported yet by this version"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct conf_report report;
+        char *text = mem_printf("[pgbouncer]\n%s", files[i].text);
+        char *error = mem_printf("h.ini:%s", files[i].error);
+        assert_null(load(text, &report));
+        assert_note(&report, 0, true, error);
+        assert_int_equal(report.n_errors, 1);
+        conf_report_done(&report);
+        mem_free(error);
+        mem_free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -622,6 +718,8 @@ int main(void)
         cmocka_unit_test(both_names_of_the_section_add_up),
         cmocka_unit_test(what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(entries_are_checked),
+        cmocka_unit_test(clusters_are_read),
+        cmocka_unit_test(clusters_are_checked),
         cmocka_unit_test(entry_keys_of_later_versions_take_nothing),
         cmocka_unit_test(all_errors_are_found_at_once),
         cmocka_unit_test(a_password_is_never_told),

@@ -1,0 +1,68 @@
+# The primary of a cluster dies without a word, or falls silent.
+
+use strict;
+use warnings;
+
+use Howdah;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+use Time::HiRes qw(time);
+use Wire;
+
+my $slow = Howdah->slowness;
+my $a = Howdah->node('a', init => {allows_streaming => 1});
+$a->safe_psql('postgres', 'create role prober login');
+$a->backup('base');
+
+sub standby
+{
+    my ($name) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
+    $node->init_from_backup($a, 'base', has_streaming => 1);
+    $node->append_conf('postgresql.conf', 'port = ' . $node->port);
+    $node->start;
+    return $node;
+}
+
+my ($b, $c) = (standby('b'), standby('c'));
+my $h = Howdah->new(
+    databases => {app => 'cluster=main dbname=app'},
+    settings => {pool_mode => 'transaction', default_pool_size => 3},
+    extra => "[cluster.main]\nprobe_user = prober\nprobe_interval = 100ms\nfailover_timeout = " . 30 * $slow . "s\n"
+      . join('', map { 'node.' . $_->name . ' = host=127.0.0.1 port=' . $_->port . "\n" } $a, $b, $c))->start;
+
+sub state_of { my ($name) = @_; return (map { $_->{state} } grep { $_->{node} eq $name } @{$h->show('nodes')})[0]; }
+
+my $client = Wire->to($h)->login(user => 'app', database => 'app');
+is($client->value('select inet_server_port()'), $a->port, 'the primary serves');
+
+# ---- kill -9, and a promotion ----
+
+$a->stop('immediate');
+$client->send(Wire::query('select inet_server_port()'));
+$h->poll_until(sub { grep { $_->{database} eq 'app' && $_->{cl_waiting} == 1 } @{$h->show('pools')} }, 'the client waits');
+$b->promote;
+my ($row) = grep { $_->[0] eq 'D' } $client->recv_until('Z');
+is($row && substr($row->[1], 6), $b->port, 'after a crash a client that waited goes on at the new primary');
+
+# ---- the new one is frozen, with idle servers and one in a transaction; the last standby is promoted ----
+
+my $stuck = Wire->to($h)->login(user => 'app', database => 'app');
+$stuck->rows('begin');
+my $pid = $b->{_pid};
+my @frozen = ($pid, split(/\n/, `pgrep -P $pid`));
+kill('STOP', @frozen);
+$h->poll_until(sub { state_of('b') eq 'down' }, 'silence is noticed');
+my $late = Wire->to($h)->login(user => 'app', database => 'app');
+$late->send(Wire::query('select inet_server_port()'));
+$c->promote;
+($row) = grep { $_->[0] eq 'D' } $late->recv_until('Z');
+is($row && substr($row->[1], 6), $c->port, 'after a promotion clients go on, though the old primary is frozen');
+is($client->value('select inet_server_port()'), $c->port, '... those that were idle too');
+kill('CONT', @frozen);
+# Both were promoted from timeline 1, so that nothing tells which is right.
+$h->poll_until(sub { state_of('b') eq 'conflict' }, 'the old one is seen again');
+is(state_of('c'), 'conflict', 'two promotions of the same timeline: no primary');
+is(eval { $stuck->rows('commit'); 1 }, 1, 'a transaction on the old one comes to its end there');
+
+Howdah->finish;
