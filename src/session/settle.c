@@ -314,7 +314,7 @@ static uint32_t pins_by_settings(const struct client *client)
     if (params_count_more(client->params) > SETTINGS_MAX ||
         params_weight(client->params) > SETTINGS_BYTES)
         pins |= PIN_SETTINGS;
-    if (is_on(params_find(table_of(client), client->params, "howdah.pin")))
+    if (client->wants_pin || is_on(params_find(table_of(client), client->params, "howdah.pin")))
         pins |= PIN_REQUESTED;
     return pins;
 }

@@ -17,6 +17,7 @@
 #include "sql/cache.h"
 #include "sql/facts.h"
 #include "sql/glance.h"
+#include "sql/hints.h"
 
 enum {
     CAUSE_MAX = 200,      /* bytes of a statement that SHOW PINS tells */
@@ -320,9 +321,32 @@ static bool is_ambiguous(const struct client *client, const char *text, size_t l
             (client->traces != NULL && (client->traces->touched & any) != 0));
 }
 
+static bool is_text(const char *text, struct sql_span span, const char *word)
+{
+    return span.len == strlen(word) && strncasecmp(text + span.start, word, span.len) == 0;
+}
+
+/* A comment asks for a pin, or ends that. */
+static void take_hints(struct client *client, const char *text, size_t len)
+{
+    if (memmem(text, len, "howdah:", 7) == NULL)
+        return;
+    struct sql_hints hints = sql_hints_of(text, len, conforms(client));
+    for (uint32_t i = 0; i < hints.n; i++) {
+        const struct sql_hint *hint = &hints.at[i];
+        bool on = is_text(text, hint->value, "on");
+        if (!is_text(text, hint->key, "pin") || (!on && !is_text(text, hint->value, "off")))
+            continue;
+        client->wants_pin = on;
+        traces_get(client)->touched |= SQL_SETS;
+        keep_cause(client->traces, text, len);
+    }
+}
+
 static bool look(struct client *client, const char *text, size_t len, const struct reader *values,
                  struct err *err)
 {
+    take_hints(client, text, len);
     if (is_ambiguous(client, text, len))
         touch_anything(client, text, len);
     return touch(client, verdict(client, text, len), text, len, values, err);

@@ -619,6 +619,8 @@ static bool can_be_read(const struct subscriber *subscriber, const char *message
     return true;
 }
 
+/* What was on its way when a channel was left is dropped here: if the client listens to it again by now, it would
+ * else be taken for what is heard behind the mark. */
 void subscriber_take_news(struct subscription *subscription, const char *messages, size_t len)
 {
     struct subscriber *subscriber = of(subscription);
@@ -626,14 +628,18 @@ void subscriber_take_news(struct subscription *subscription, const char *message
     struct err err;
     if (client == NULL)
         return;
-    if (!can_be_read(subscriber, messages, len)) {
+    size_t kept = subscriber->queue.len;
+    buf_append(&subscriber->queue, messages, len);
+    if (subscriber->step != STEP_SWITCHING || !subscriber->fanout_marked)
+        len = filter(subscriber, subscriber->queue.data + kept, len);
+    subscriber->queue.len = kept + len;
+    if (!can_be_read(subscriber, subscriber->queue.data + kept, len)) {
         err_set(&err, SQLSTATE_FEATURE_NOT_SUPPORTED,
                 "cannot convert a notification to the client's encoding");
         err_hint(&err, "Set client_encoding before LISTEN, and leave it then.");
         client_fail(client, &err);
         return;
     }
-    buf_append(&subscriber->queue, messages, len);
     subscriber_deliver(client);
     size_t waiting = subscriber->queue.len;
     if (client->state == CLIENT_IDLE)

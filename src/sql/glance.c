@@ -350,10 +350,22 @@ static bool take_dollar(struct glance *glance)
            take_mark(glance, OTHER, 2);
 }
 
+/* Such a comment says something to howdah: see sql/hints.h. */
+static bool is_hint(const struct glance *glance)
+{
+    static const char word[] = "howdah:";
+    const char *at = glance->at + 2;
+    while (at < glance->end && kind_of(*at) == BLANK)
+        at++;
+    return (size_t)(glance->end - at) >= sizeof word - 1 && same(at, word, sizeof word - 1);
+}
+
 static bool take_minus(struct glance *glance)
 {
     if (glance->at + 1 == glance->end || glance->at[1] != '-')
         return take_mark(glance, OTHER, 1);
+    if (is_hint(glance))
+        return false;
     while (glance->at < glance->end && *glance->at != '\n' && *glance->at != '\r')
         glance->at++;
     return true;
@@ -363,6 +375,8 @@ static bool take_slash(struct glance *glance)
 {
     if (glance->at + 1 == glance->end || glance->at[1] != '*')
         return take_mark(glance, OTHER, 1);
+    if (is_hint(glance))
+        return false;
     const char *from = glance->at + 2, *end = memmem(from, (size_t)(glance->end - from), "*/", 2);
     if (end == NULL || memmem(from, (size_t)(end + 1 - from), "/*", 2) != NULL)
         return false;

@@ -169,7 +169,8 @@ for my $case (['create temp table x(a int)', 'drop table x', 'temp'], ['create t
     ['select pg_advisory_lock(2)', 'select pg_advisory_unlock_all()', 'advisory'],
     ['declare k cursor with hold for select 1', 'close k', 'hold_cursor'], ['declare k cursor with hold for select 1', 'close all', 'hold_cursor'],
     ['set role clerk', 'reset role', 'role'], ['set role clerk', 'set role none', 'role'],
-    ['set howdah.pin = on', 'set howdah.pin = off', 'requested'], ['create temp table y(a int)', 'discard all', 'temp'],
+    ['set howdah.pin = on', 'set howdah.pin = off', 'requested'],
+    ['/* howdah: pin=on */ select 1', 'select 2 -- howdah: pin=off', 'requested'], ['select 1 /* howdah: pin=maybe */', 'select 1', ''], ['create temp table y(a int)', 'discard all', 'temp'],
     ['begin; create temp table z(a int) on commit drop', 'commit', '']) {
     my ($begin, $end, $reason) = @$case;
     $c->rows($begin);

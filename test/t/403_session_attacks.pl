@@ -223,6 +223,6 @@ TODO: {
     $c = client($h);
     for my $n (1 .. 70) { $c->rows("set my.pile$n = 1"); $c->rows('reset all'); }
     is(join(' ', map { $_->{reasons} } @{$h->show('PINS')}), '', 'custom settings that were reset do not count');
-    $h->stop;
 }
+$h->stop;
 Howdah->finish;

@@ -48,7 +48,7 @@ static void what_applications_do_is_plain(void **state)
         "SHOW transaction_isolation",
         "FETCH FORWARD 100 FROM \"c\"",
         "COPY t (a, b) FROM STDIN",
-        "/* howdah: node=primary */ SELECT 1",
+        "/* shop: node=primary */ SELECT 1",
         "SELECT 1 /*traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-c532cb4098ac3dd2-01'*/",
         "-- name: find\nSELECT a.x::text, b.y[1:2] FROM a, b WHERE a.x <> b.y",
         "SELECT temperature FROM tempo WHERE set_configuration = 1",
