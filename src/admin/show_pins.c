@@ -73,18 +73,10 @@ static int by_time(const void *a, const void *b)
     return (left->id > right->id) - (left->id < right->id);
 }
 
-static struct buf all_of(const struct buf *answers, size_t n_answers)
-{
-    struct buf all = BUF_NONE;
-    for (size_t i = 0; i < n_answers; i++)
-        buf_append(&all, answers[i].data, answers[i].len);
-    return all;
-}
-
 static void end(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
-    struct buf all = all_of(answers, n_answers);
+    struct buf all = survey_join(answers, n_answers);
     int64_t now_us = clock_now_us();
     struct pinned *rows = (struct pinned *)all.data;
     size_t n = all.len / sizeof *rows;

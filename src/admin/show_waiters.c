@@ -98,10 +98,8 @@ static int by_time(const void *a, const void *b)
 static void end(void *context, struct buf *answers, size_t n_answers)
 {
     struct request *request = context;
-    struct buf all = BUF_NONE;
+    struct buf all = survey_join(answers, n_answers);
     int64_t now_us = clock_now_us();
-    for (size_t i = 0; i < n_answers; i++)
-        buf_append(&all, answers[i].data, answers[i].len);
     struct waiting *rows = (struct waiting *)all.data;
     size_t n = all.len / sizeof *rows;
     if (n > 0)

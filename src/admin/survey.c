@@ -45,6 +45,14 @@ static void done(struct worker_task *task)
     mem_free(survey);
 }
 
+struct buf survey_join(const struct buf *answers, size_t n_answers)
+{
+    struct buf all = BUF_NONE;
+    for (size_t i = 0; i < n_answers; i++)
+        buf_append(&all, answers[i].data, answers[i].len);
+    return all;
+}
+
 int survey_sum(const struct buf *answers, size_t n_answers)
 {
     int total = 0;

@@ -21,6 +21,8 @@ struct worker;
 typedef void survey_ask(struct worker *worker, struct buf *answer, const void *context);
 typedef void survey_end(void *context, struct buf *answers, size_t n_answers);
 
+/* One behind the other; the caller's. */
+struct buf survey_join(const struct buf *answers, size_t n_answers);
 /* Of answers that are an int each. */
 int survey_sum(const struct buf *answers, size_t n_answers);
 

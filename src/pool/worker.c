@@ -222,20 +222,20 @@ void part_stats_add(struct part_stats *to, const struct part_stats *more)
         sum[i] += add[i];
 }
 
-static struct server *first_outdated(const struct part *part)
-{
-    struct server *server = TAILQ_FIRST(&part->idle);
-    while (server != NULL && !part_is_outdated(part, server))
-        server = TAILQ_NEXT(server, entry);
-    return server;
-}
-
 /* Who waits for the place of the one may take the next one out of the list. */
-static void close_outdated(struct part *part)
+static void close_those(struct part *part, const struct server_list *list,
+                        bool (*which)(const struct part *part, const struct server *server),
+                        const char *reason)
 {
-    struct server *server;
-    while ((server = first_outdated(part)) != NULL)
-        server_close(server, "close_needed");
+    struct server *server = TAILQ_FIRST(list);
+    while (server != NULL) {
+        if (!which(part, server)) {
+            server = TAILQ_NEXT(server, entry);
+            continue;
+        }
+        server_close(server, reason);
+        server = TAILQ_FIRST(list);
+    }
 }
 
 /* With server_fast_close nobody waits for the end of a session. */
@@ -253,7 +253,7 @@ void pool_worker_review(struct pool_worker *worker)
 {
     struct part *part;
     TAILQ_FOREACH (part, &worker->parts, entry) {
-        close_outdated(part);
+        close_those(part, &part->idle, part_is_outdated, "close_needed");
         part_review_listener(part);
         if (worker->settings->server_fast_close)
             tell_outdated(part);
@@ -264,20 +264,10 @@ void pool_worker_review(struct pool_worker *worker)
     }
 }
 
-static struct server *first_attempt_elsewhere(const struct part *part)
-{
-    struct server *server = TAILQ_FIRST(&part->others);
-    while (server != NULL && (server->target == part->target || server->attempt == NULL))
-        server = TAILQ_NEXT(server, entry);
-    return server;
-}
-
 /* An attempt to connect to what may never answer would keep those waiting whom it is for. */
-static void end_attempts_elsewhere(struct part *part)
+static bool is_attempt_elsewhere(const struct part *part, const struct server *server)
 {
-    struct server *server;
-    while ((server = first_attempt_elsewhere(part)) != NULL)
-        server_close(server, "primary changed");
+    return server->target != part->target && server->attempt != NULL;
 }
 
 static void refresh_all(struct pool_worker *worker)
@@ -291,7 +281,7 @@ static void refresh_all(struct pool_worker *worker)
             /* The new target may be a server that works. */
             atomic_store(&part->pool->retry_at_us, 0);
             if (part->clustered)
-                end_attempts_elsewhere(part);
+                close_those(part, &part->others, is_attempt_elsewhere, "primary changed");
             changed = true;
         }
         if (changed)

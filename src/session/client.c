@@ -172,19 +172,23 @@ void client_set_deadline(struct client *client)
     }
 }
 
-/* True: it was only the time for a notice. */
-static bool warn_pinned(struct client *client)
+/* Of a deadline that is only half over. */
+static void notify(struct client *client, const char *text)
 {
     struct buf out = BUF_NONE;
-    if (client->traces->warned)
-        return false;
-    client->traces->warned = true;
-    response_notice(&out, "NOTICE", "00000",
-                    "this session keeps a server connection and does nothing (pin_idle_timeout)",
-                    NULL);
+    response_notice(&out, "NOTICE", "00000", text, NULL);
     stream_write(&client->stream, out.data, out.len);
     buf_done(&out);
     client_set_deadline(client);
+}
+
+/* True: it was only the time for a notice. */
+static bool warn_pinned(struct client *client)
+{
+    if (client->traces->warned)
+        return false;
+    client->traces->warned = true;
+    notify(client, "this session keeps a server connection and does nothing (pin_idle_timeout)");
     return true;
 }
 
@@ -222,14 +226,8 @@ static bool expire_waiting(struct client *client, struct err *err)
 
 static void notify_waiting(struct client *client)
 {
-    struct buf out = BUF_NONE;
     client->notified = true;
-    response_notice(&out, "NOTICE", "00000",
-                    "No server connection available in postgres backend, client being queued",
-                    NULL);
-    stream_write(&client->stream, out.data, out.len);
-    buf_done(&out);
-    client_set_deadline(client);
+    notify(client, "No server connection available in postgres backend, client being queued");
 }
 
 static void on_deadline(struct deadline *deadline, struct loop *loop)

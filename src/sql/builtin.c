@@ -100,3 +100,10 @@ struct builtin builtin_find(const char *name, size_t len)
     return (struct builtin){row->volatility,
                             row->volatility == VOLATILE ? effects_of(name, len) : 0};
 }
+
+struct builtin builtin_of(const char *schema, const char *name)
+{
+    if (schema != NULL && strcmp(schema, "pg_catalog") != 0)
+        return (struct builtin){BUILTIN_NONE, 0};
+    return builtin_find(name, strlen(name));
+}

@@ -25,5 +25,7 @@ struct builtin {
 };
 
 struct builtin builtin_find(const char *name, size_t len);
+/* The same for a name with its schema, or NULL; both end with NUL. */
+struct builtin builtin_of(const char *schema, const char *name);
 
 #endif

@@ -216,8 +216,8 @@ static bool call_by_name(struct tree *tree, const List *parts)
     int n = list_length(parts);
     const char *name = strVal(llast(parts)),
                *schema = n > 1 ? strVal(list_nth(parts, n - 2)) : NULL;
-    struct builtin builtin = builtin_find(name, strlen(name));
-    bool own = is_own_schema(schema) && builtin.volatility != BUILTIN_NONE;
+    struct builtin builtin = builtin_of(schema, name);
+    bool own = builtin.volatility != BUILTIN_NONE;
     draft_name(&tree->draft->functions, schema, name);
     tree_effect(tree, own ? builtin.effects : SQL_CALLS);
     return own;
@@ -273,44 +273,14 @@ static bool select_query(struct tree *tree, SelectStmt *query)
     return false;
 }
 
-/* The target is no table of the FROM list: no WITH hides it. */
-static bool insert(struct tree *tree, InsertStmt *query)
+/* The target is no table of the FROM list: no WITH hides it.  Both are taken out of the query. */
+static bool write_query(struct tree *tree, Node *query, RangeVar **target, WithClause **with_clause)
 {
-    WithClause *clause = query->withClause;
-    write_to(tree, query->relation);
-    query->withClause = NULL;
-    query->relation = NULL;
-    with(tree, clause, (Node *)query);
-    return false;
-}
-
-static bool update(struct tree *tree, UpdateStmt *query)
-{
-    WithClause *clause = query->withClause;
-    write_to(tree, query->relation);
-    query->withClause = NULL;
-    query->relation = NULL;
-    with(tree, clause, (Node *)query);
-    return false;
-}
-
-static bool delete (struct tree *tree, DeleteStmt *query)
-{
-    WithClause *clause = query->withClause;
-    write_to(tree, query->relation);
-    query->withClause = NULL;
-    query->relation = NULL;
-    with(tree, clause, (Node *)query);
-    return false;
-}
-
-static bool merge(struct tree *tree, MergeStmt *query)
-{
-    WithClause *clause = query->withClause;
-    write_to(tree, query->relation);
-    query->withClause = NULL;
-    query->relation = NULL;
-    with(tree, clause, (Node *)query);
+    WithClause *clause = *with_clause;
+    write_to(tree, *target);
+    *with_clause = NULL;
+    *target = NULL;
+    with(tree, clause, query);
     return false;
 }
 
@@ -390,13 +360,17 @@ static bool descend(struct tree *tree, Node *node)
     case T_SelectStmt:
         return select_query(tree, (SelectStmt *)node);
     case T_InsertStmt:
-        return insert(tree, (InsertStmt *)node);
+        return write_query(tree, node, &((InsertStmt *)node)->relation,
+                           &((InsertStmt *)node)->withClause);
     case T_UpdateStmt:
-        return update(tree, (UpdateStmt *)node);
+        return write_query(tree, node, &((UpdateStmt *)node)->relation,
+                           &((UpdateStmt *)node)->withClause);
     case T_DeleteStmt:
-        return delete (tree, (DeleteStmt *)node);
+        return write_query(tree, node, &((DeleteStmt *)node)->relation,
+                           &((DeleteStmt *)node)->withClause);
     case T_MergeStmt:
-        return merge(tree, (MergeStmt *)node);
+        return write_query(tree, node, &((MergeStmt *)node)->relation,
+                           &((MergeStmt *)node)->withClause);
     case T_LockingClause:
         return lock(tree);
     case T_IntoClause:
