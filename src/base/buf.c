@@ -93,3 +93,21 @@ void buf_done(struct buf *buf)
     mem_free(buf->data);
     *buf = (struct buf)BUF_NONE;
 }
+
+const char *buf_next_cstr(const struct buf *buf, const char *after)
+{
+    if (buf->len == 0)
+        return NULL;
+    const char *next = after != NULL ? after + strlen(after) + 1 : buf->data;
+    return next < buf->data + buf->len ? next : NULL;
+}
+
+bool buf_has_cstr(const struct buf *buf, const char *text)
+{
+    const char *each = NULL;
+    while ((each = buf_next_cstr(buf, each)) != NULL) {
+        if (strcmp(each, text) == 0)
+            return true;
+    }
+    return false;
+}

@@ -7,6 +7,7 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,5 +35,10 @@ void buf_put_u32(struct buf *buf, size_t at, uint32_t value); /* over four prese
 void buf_consume(struct buf *buf, size_t len);                /* drops bytes at the front */
 void buf_clear(struct buf *buf);                              /* empty, memory kept */
 void buf_done(struct buf *buf);                               /* empty, memory given back */
+
+/* Of a buffer that holds texts, each with its NUL, and nothing else: borrowed.  After NULL comes the first,
+ * after the last NULL. */
+const char *buf_next_cstr(const struct buf *buf, const char *after);
+bool buf_has_cstr(const struct buf *buf, const char *text);
 
 #endif

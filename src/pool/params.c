@@ -410,11 +410,22 @@ void params_quote(struct buf *sql, const char *value)
     buf_append_u8(sql, '\'');
 }
 
+void params_quote_name(struct buf *sql, const char *name)
+{
+    buf_append_u8(sql, '"');
+    for (; *name != '\0'; name++) {
+        if (*name == '"')
+            buf_append_u8(sql, '"');
+        buf_append_u8(sql, (uint8_t)*name);
+    }
+    buf_append_u8(sql, '"');
+}
+
 /* ---- from one set to another ---- */
 
 /* Who the session acts as.  It may not be allowed to set what the client could set before it became
  * that: so it is undone first, and done last. */
-static bool is_identity(const char *name)
+bool params_is_identity(const char *name)
 {
     return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0;
 }
@@ -428,13 +439,9 @@ static const char *more_value(const struct params *params, const char *name)
 
 static void append_reset(struct buf *sql, const char *name)
 {
-    buf_append_str(sql, "RESET \"");
-    for (const char *at = name; *at != '\0'; at++) {
-        if (*at == '"')
-            buf_append_u8(sql, '"');
-        buf_append_u8(sql, (uint8_t)*at);
-    }
-    buf_append_str(sql, "\";");
+    buf_append_str(sql, "RESET ");
+    params_quote_name(sql, name);
+    buf_append_str(sql, ";");
 }
 
 /* What the server does not report has no value that it could be set back to. */
@@ -451,7 +458,7 @@ static void append_resets(const struct params_table *table, const struct params 
     }
     for (size_t i = 0; i < from->n_more; i++) {
         const char *name = from->more[i].name;
-        if (!is_identity(name) && more_value(to, name) == NULL)
+        if (!params_is_identity(name) && more_value(to, name) == NULL)
             append_reset(sql, name);
     }
 }
@@ -479,7 +486,7 @@ static void append_sets(const struct params_table *table, const struct params *f
     }
     for (size_t i = 0; i < to->n_more; i++) {
         const struct setting *setting = &to->more[i];
-        if (!is_identity(setting->name) &&
+        if (!params_is_identity(setting->name) &&
             !same_value(more_value(from, setting->name), setting->value))
             append_set(sql, &before, setting->name, setting->value);
     }

@@ -60,6 +60,8 @@ const char *params_more_name(const struct params *params, size_t i);
 const char *params_more_value(const struct params *params, size_t i);
 size_t params_weight(const struct params *params);     /* bytes of their names and values */
 bool params_beyond_ascii(const struct params *params); /* in one of their names or values */
+/* Is it who the session acts as: role, or session_authorization? */
+bool params_is_identity(const char *name);
 /* Replaces them all by those of `from`. */
 void params_take_more(struct params_table *table, struct params **params,
                       const struct params *from);
@@ -78,5 +80,7 @@ bool params_need_encoding_first(const struct params_table *table, const struct p
 
 /* Appends a string constant that is safe whatever standard_conforming_strings says. */
 void params_quote(struct buf *sql, const char *value);
+/* Appends a name, in double quotes. */
+void params_quote_name(struct buf *sql, const char *name);
 
 #endif

@@ -26,6 +26,7 @@
 #include "net/resolve.h"
 #include "net/stream.h"
 #include "pool/pool.h"
+#include "proto/replies.h"
 
 struct client_login;
 struct client_move;
@@ -171,6 +172,8 @@ extern const struct pool_events client_pool_events;
 
 /* forward.c: reads from the client and passes on to its server. */
 void forward_read(struct client *client);
+/* Sends a simple query of our own in its stream to the server, with what is being forwarded. */
+void forward_query(struct client *client, const char *sql, enum reply_action action, void *note);
 /* relay.c: reads from the server and passes on to its client. */
 void relay_read(struct server *server);
 /* Ends the lease if nothing is under way, and the database is being drained. */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "pool/params.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "pool/serverlog.h"
@@ -225,21 +226,10 @@ static void add_hearer(struct subscription *subscription, const char *name)
 
 /* ---- what the listening server is told ---- */
 
-void fanout_quote(struct buf *sql, const char *channel)
-{
-    buf_append_u8(sql, '"');
-    for (; *channel != '\0'; channel++) {
-        if (*channel == '"')
-            buf_append_u8(sql, '"');
-        buf_append_u8(sql, (uint8_t)*channel);
-    }
-    buf_append_u8(sql, '"');
-}
-
 static void write_command(struct buf *sql, const char *verb, const char *name)
 {
     buf_append_str(sql, verb);
-    fanout_quote(sql, name);
+    params_quote_name(sql, name);
     buf_append_u8(sql, ';');
 }
 
@@ -576,15 +566,6 @@ bool fanout_is_busy(const struct part *part)
 
 /* ---- what subscribers want ---- */
 
-static bool is_in(const char *name, const struct buf *names)
-{
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (strcmp(names->data + at, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool has_silent(const struct subscription *subscription)
 {
     const struct hearer *hearer;
@@ -609,12 +590,12 @@ static void take_want(struct fanout *fanout, struct subscription *subscription, 
     }
     for (hearer = TAILQ_FIRST(&subscription->hears); hearer != NULL; hearer = next) {
         next = TAILQ_NEXT(hearer, by_subscription);
-        if (!is_in(hearer->channel->name, names))
+        if (!buf_has_cstr(names, hearer->channel->name))
             drop_hearer(hearer);
     }
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (find_hearer(subscription, names->data + at) == NULL)
-            add_hearer(subscription, names->data + at);
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;) {
+        if (find_hearer(subscription, each) == NULL)
+            add_hearer(subscription, each);
     }
     subscription->want = number;
     set_pending(subscription, has_silent(subscription));

@@ -70,7 +70,6 @@ void fanout_mark_text(char text[FANOUT_MARK_MAX], uint64_t id, uint64_t number);
 
 /* The channel of a NotificationResponse without its header, borrowed, and its payload; NULL: it has none. */
 const char *fanout_channel(const char *body, size_t len, const char **payload);
-void fanout_quote(struct buf *sql, const char *channel);
 
 /* In which the listening server would tell if it began as this one; "": in that of each client, as PostgreSQL
  * converts nothing if the database is in SQL_ASCII. */

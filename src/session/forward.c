@@ -42,20 +42,25 @@ static void expect(struct client *client, enum reply_kind kind)
     replies_expect(&client->server->replies, &client_replies, client, kind, REPLY_FORWARD, NULL);
 }
 
+void forward_query(struct client *client, const char *sql, enum reply_action action, void *note)
+{
+    struct buf out = BUF_NONE;
+    message_query(&out, sql);
+    replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY, action, note);
+    batch_copy(&client->worker->to_server, out.data, out.len);
+    buf_done(&out);
+}
+
 static void send_difference(struct client *client, const struct params *from,
                             const struct params *to, void *note)
 {
     struct params_table *table = client->worker->proxy->pools->params;
-    struct buf sql = BUF_NONE, out = BUF_NONE;
+    struct buf sql = BUF_NONE;
     if (params_difference(table, from, to, &sql)) {
         buf_append_u8(&sql, '\0');
-        message_query(&out, sql.data);
-        replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY, REPLY_INJECT,
-                       note);
-        batch_copy(&client->worker->to_server, out.data, out.len);
+        forward_query(client, sql.data, REPLY_INJECT, note);
     }
     buf_done(&sql);
-    buf_done(&out);
 }
 
 /* Gives the session the client's parameters, in front of its first message. */

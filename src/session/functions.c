@@ -74,9 +74,8 @@ static bool is_known(const struct function_book *book, const struct database *da
 
 static bool is_own(const struct sql_name *function)
 {
-    struct builtin builtin = builtin_find(function->name, strlen(function->name));
-    bool plain = function->schema == NULL || strcmp(function->schema, "pg_catalog") == 0;
-    return plain && builtin.volatility != BUILTIN_NONE && (builtin.effects & SQL_CALLS) == 0;
+    struct builtin builtin = builtin_of(function->schema, function->name);
+    return builtin.volatility != BUILTIN_NONE && (builtin.effects & SQL_CALLS) == 0;
 }
 
 /* How many functions of the statement there are that are not PostgreSQL's own. */
@@ -132,8 +131,8 @@ static struct function *get(struct function_book *book, const struct database *d
 void functions_learn(struct function_book *book, const struct database *database,
                      const struct buf *names, bool harmless)
 {
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        struct function *function = get(book, database, names->data + at);
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;) {
+        struct function *function = get(book, database, each);
         if (!harmless)
             function->harmless = -1;
         else if (function->harmless >= 0 && function->harmless < ENOUGH)

@@ -302,7 +302,7 @@ static void prepare_by_sql(struct client *client, const char *name,
     static const char bind[] = STATEMENT_PREFIX "do\0" STATEMENT_PREFIX "do\0\0\0\0\0\0";
     struct buf body = BUF_NONE;
     buf_append_str(&body, "PREPARE ");
-    script_quote(&body, name);
+    params_quote_name(&body, name);
     buf_append(&body, statement->body, statement->len);
     buf_append_u16(&body, 0);
     naming_close_name(client, 'S', own);

@@ -37,9 +37,9 @@ static void ask_settings(struct buf *sql, const struct buf *names)
     const char *before = "SELECT 's',n,pg_catalog.left(pg_catalog.current_setting(n,true),";
     buf_printf(sql, "%s%d) FROM pg_catalog.unnest(", before, PROBE_VALUE_MAX + 1);
     before = "ARRAY[";
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;) {
         buf_append_str(sql, before);
-        params_quote(sql, names->data + at);
+        params_quote(sql, each);
         before = ",";
     }
     buf_append_str(sql, "]) n;");

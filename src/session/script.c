@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/reader.h"
+#include "pool/params.h"
 #include "pool/statements.h"
 #include "proto/build.h"
 #include "proto/message.h"
@@ -152,17 +153,6 @@ const char *script_server_name(const struct script *script, uint32_t i, char out
     return NULL;
 }
 
-void script_quote(struct buf *out, const char *name)
-{
-    buf_append_u8(out, '"');
-    for (; *name != '\0'; name++) {
-        if (*name == '"')
-            buf_append_u8(out, '"');
-        buf_append_u8(out, (uint8_t)*name);
-    }
-    buf_append_u8(out, '"');
-}
-
 static uint32_t characters(const char *text, size_t len)
 {
     uint32_t n = 0;
@@ -183,7 +173,7 @@ void script_write(struct script *script, const char *text, size_t len, struct bu
         buf_append(out, text + from, step->span.start - from);
         step->place = characters(out->data + begin, out->len - begin);
         size_t mark = out->len;
-        script_quote(out, name);
+        params_quote_name(out, name);
         step->longer = (int32_t)(out->len - mark) -
                        (int32_t)characters(text + step->span.start, step->span.len);
         from = (size_t)step->span.start + step->span.len;

@@ -77,7 +77,6 @@ enum { SCRIPT_NAME_MAX = 48 };
 const char *script_server_name(const struct script *script, uint32_t i, char out[SCRIPT_NAME_MAX]);
 /* Appends the text for the server, without a NUL, and fills in the places. */
 void script_write(struct script *script, const char *text, size_t len, struct buf *out);
-void script_quote(struct buf *out, const char *name);
 
 /* Does some step change the client's names? */
 bool script_changes(const struct script *script);

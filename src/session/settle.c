@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "conf/value.h"
 #include "pool/params.h"
 #include "pool/server.h"
 #include "pool/undo.h"
@@ -23,6 +24,22 @@ enum {
 };
 
 char state_probe_note;
+
+/* What keeps a server for as long as it is there. */
+static const struct {
+    uint32_t pin;         /* enum pin */
+    uint32_t makes, ends; /* enum sql_effect: statements that may */
+    unsigned question;    /* enum probe */
+    char letter;          /* of the rows that say that it is there */
+    unsigned undo;        /* enum undo */
+} kinds[] = {
+    {PIN_TEMP, SQL_TEMP, SQL_DROPS, PROBE_TEMP, 't', UNDO_TEMP},
+    {PIN_ADVISORY, SQL_LOCKS, SQL_UNLOCKS, PROBE_LOCKS, 'l', UNDO_LOCKS},
+    {PIN_CURSOR, SQL_HOLDS, SQL_CLOSES, PROBE_CURSORS, 'h', UNDO_CURSORS},
+    {PIN_LISTEN, SQL_LISTENS, SQL_UNLISTENS, PROBE_LISTEN, 'n', UNDO_LISTEN},
+    {PIN_PREPARE, SQL_PREPARES, SQL_DEALLOCATES, PROBE_PREPARED, 'p', UNDO_STATEMENTS},
+};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static struct params_table *table_of(const struct client *client)
 {
@@ -56,16 +73,10 @@ static unsigned questions_of(struct client *client)
         what |= PROBE_ALL;
     if ((touched & (SQL_RESETS_ALL | SQL_SETS_UNKNOWN)) != 0 || traces->relists)
         what |= PROBE_LIST;
-    if ((touched & (SQL_TEMP | SQL_DROPS)) != 0)
-        what |= PROBE_TEMP;
-    if ((touched & (SQL_LOCKS | SQL_UNLOCKS)) != 0)
-        what |= PROBE_LOCKS;
-    if ((touched & (SQL_HOLDS | SQL_CLOSES)) != 0)
-        what |= PROBE_CURSORS;
-    if ((touched & (SQL_LISTENS | SQL_UNLISTENS)) != 0)
-        what |= PROBE_LISTEN;
-    if ((touched & (SQL_PREPARES | SQL_DEALLOCATES)) != 0)
-        what |= PROBE_PREPARED;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if ((touched & (kinds[i].makes | kinds[i].ends)) != 0)
+            what |= kinds[i].question;
+    }
     if ((what & PROBE_PREPARED) != 0 && client->own_names)
         what |= PROBE_NAMES;
     return what;
@@ -81,9 +92,9 @@ static bool is_reported(const struct client *client, const char *name)
 static void leave_out_reported(struct client *client)
 {
     struct buf names = BUF_NONE, *old = &client->traces->names;
-    for (size_t at = 0; at < old->len; at += strlen(old->data + at) + 1) {
-        if (!is_reported(client, old->data + at))
-            buf_append_cstr(&names, old->data + at);
+    for (const char *each = NULL; (each = buf_next_cstr(old, each)) != NULL;) {
+        if (!is_reported(client, each))
+            buf_append_cstr(&names, each);
     }
     buf_done(old);
     *old = names;
@@ -120,16 +131,10 @@ static uint32_t sticky_pins(const struct client *client)
 static uint32_t pins_of_questions(unsigned what)
 {
     uint32_t pins = 0;
-    if ((what & PROBE_TEMP) != 0)
-        pins |= PIN_TEMP;
-    if ((what & PROBE_LOCKS) != 0)
-        pins |= PIN_ADVISORY;
-    if ((what & PROBE_CURSORS) != 0)
-        pins |= PIN_CURSOR;
-    if ((what & PROBE_LISTEN) != 0)
-        pins |= PIN_LISTEN;
-    if ((what & PROBE_PREPARED) != 0)
-        pins |= PIN_PREPARE;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if ((what & kinds[i].question) != 0)
+            pins |= kinds[i].pin;
+    }
     return pins;
 }
 
@@ -147,7 +152,7 @@ static void ask(struct client *client, unsigned what)
     traces->asked_pins = traces->pins;
     traces->asked_at = client->params;
     traces->found &= ~pins_of_questions(what);
-    if (traces_have_name(&traces->names, "role"))
+    if (buf_has_cstr(&traces->names, "role"))
         traces->found &= ~(uint32_t)PIN_ROLE;
     server_send_query(client->server, sql.data, REPLY_SWALLOW, &client_replies, client,
                       &state_probe_note);
@@ -217,10 +222,10 @@ static void put(struct client *client, const char *name, const char *value)
 /* Without SET ROLE the role is "none"; without SET SESSION AUTHORIZATION the session is the user's. */
 static bool take_identity(struct client *client, const char *name, const char *value)
 {
-    bool is_role = strcmp(name, "role") == 0;
-    if (!is_role && strcmp(name, "session_authorization") != 0)
+    if (!params_is_identity(name))
         return false;
-    bool none = value == NULL || strcmp(value, is_role ? "none" : client->part->pool->user) == 0;
+    const char *usual = strcmp(name, "role") == 0 ? "none" : client->part->pool->user;
+    bool none = value == NULL || strcmp(value, usual) == 0;
     if (settings_of(client)->session_role == ROLE_CARRY)
         put(client, name, none ? NULL : value);
     else if (!none)
@@ -250,8 +255,7 @@ static void forget_listed(struct client *client)
 {
     for (size_t i = params_count_more(client->params); i-- > 0;) {
         const char *name = params_more_name(client->params, i);
-        if (strchr(name, '.') != NULL || strcmp(name, "role") == 0 ||
-            strcmp(name, "session_authorization") == 0)
+        if (strchr(name, '.') != NULL || params_is_identity(name))
             continue;
         char *copy = mem_strdup(name);
         put(client, copy, NULL);
@@ -273,48 +277,27 @@ void state_take_row(struct client *client, const char *body, size_t len)
     struct slice name, value;
     if (!probe_read(&row, body, len))
         return;
-    switch (row.kind) {
-    case 't':
-        traces->found |= PIN_TEMP;
-        break;
-    case 'l':
-        traces->found |= PIN_ADVISORY;
-        break;
-    case 'h':
-        traces->found |= PIN_CURSOR;
-        break;
-    case 'n':
-        traces->found |= PIN_LISTEN;
-        if (probe_next(&row, &name, &value))
-            take_channel(traces, name);
-        break;
-    case 'p':
-        traces->found |= PIN_PREPARE;
-        break;
-    case 'a':
-        if (!traces->relisted)
-            forget_listed(client);
-        break;
-    default:
-        break;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if (row.kind == kinds[i].letter)
+            traces->found |= kinds[i].pin;
     }
+    if (row.kind == 'n' && probe_next(&row, &name, &value))
+        take_channel(traces, name);
+    if (row.kind == 'a' && !traces->relisted)
+        forget_listed(client);
     while ((row.kind == 's' || row.kind == 'a') && probe_next(&row, &name, &value))
         take_setting(client, name, value);
 }
 
-static bool is_on(const char *value)
-{
-    return value != NULL && (strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0 ||
-                             strcasecmp(value, "yes") == 0 || strcmp(value, "1") == 0);
-}
-
 static uint32_t pins_by_settings(const struct client *client)
 {
+    const char *value = params_find(table_of(client), client->params, "howdah.pin");
+    bool on = false;
     uint32_t pins = 0;
     if (params_count_more(client->params) > SETTINGS_MAX ||
         params_weight(client->params) > SETTINGS_BYTES)
         pins |= PIN_SETTINGS;
-    if (client->wants_pin || is_on(params_find(table_of(client), client->params, "howdah.pin")))
+    if (client->wants_pin || (value != NULL && value_read_bool(value, &on) && on))
         pins |= PIN_REQUESTED;
     return pins;
 }
@@ -407,16 +390,10 @@ static uint8_t undo_of(uint32_t pins, uint32_t touched)
     if ((pins & (PIN_ROLE | PIN_SETTINGS)) != 0 ||
         (touched & (SQL_SETS | SQL_SETS_UNKNOWN | SQL_SETS_ROLE | SQL_RESETS_ALL)) != 0)
         undo |= UNDO_SETTINGS;
-    if ((pins & PIN_TEMP) != 0 || (touched & SQL_TEMP) != 0)
-        undo |= UNDO_TEMP;
-    if ((pins & PIN_ADVISORY) != 0 || (touched & SQL_LOCKS) != 0)
-        undo |= UNDO_LOCKS;
-    if ((pins & PIN_CURSOR) != 0 || (touched & SQL_HOLDS) != 0)
-        undo |= UNDO_CURSORS;
-    if ((pins & PIN_LISTEN) != 0 || (touched & SQL_LISTENS) != 0)
-        undo |= UNDO_LISTEN;
-    if ((pins & PIN_PREPARE) != 0 || (touched & SQL_PREPARES) != 0)
-        undo |= UNDO_STATEMENTS;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if ((pins & kinds[i].pin) != 0 || (touched & kinds[i].makes) != 0)
+            undo |= kinds[i].undo;
+    }
     if ((pins & PIN_SEQUENCE) != 0 || (touched & SQL_SEQUENCES) != 0)
         undo |= UNDO_SEQUENCES;
     if ((pins & (PIN_LOAD | PIN_SEED)) != 0 || (touched & (SQL_LOADS | SQL_SEEDS)) != 0)

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "pool/params.h"
 #include "pool/server.h"
-#include "proto/build.h"
-#include "proto/message.h"
 #include "session/client.h"
 #include "session/functions.h"
 #include "session/pins.h"
@@ -117,14 +115,8 @@ static uint32_t touch_settings(struct traces *traces, const struct sql_statement
 
 void state_forget_sequences(struct client *client)
 {
-    struct buf out = BUF_NONE;
-    if (!state_is_tracked(client))
-        return;
-    message_query(&out, "DISCARD SEQUENCES");
-    replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY, REPLY_SWALLOW,
-                   NULL);
-    batch_copy(&client->worker->to_server, out.data, out.len);
-    buf_done(&out);
+    if (state_is_tracked(client))
+        forward_query(client, "DISCARD SEQUENCES", REPLY_SWALLOW, NULL);
 }
 
 /* Of currval() and lastval() a client must not get what another one has drawn.  What it has drawn itself
@@ -144,9 +136,7 @@ static bool takes_role(const struct sql_facts *facts)
         const struct sql_statement *statement = &facts->statements[i];
         for (uint32_t j = 0; j < statement->n_settings; j++) {
             const struct sql_setting *setting = &statement->settings[j];
-            if (setting->name != NULL && !setting->reset &&
-                (strcmp(setting->name, "role") == 0 ||
-                 strcmp(setting->name, "session_authorization") == 0))
+            if (setting->name != NULL && !setting->reset && params_is_identity(setting->name))
                 return true;
         }
     }
@@ -222,8 +212,7 @@ static bool may_create_temporary(const struct client *client)
 {
     const struct traces *traces = client->traces;
     if (traces != NULL && traces->touched != 0 &&
-        ((traces->touched & SQL_SETS_UNKNOWN) != 0 ||
-         traces_have_name(&traces->names, "search_path")))
+        ((traces->touched & SQL_SETS_UNKNOWN) != 0 || buf_has_cstr(&traces->names, "search_path")))
         return true;
     for (size_t i = 0; i < params_count_more(client->params); i++) {
         if (strcmp(params_more_name(client->params, i), "search_path") == 0)
@@ -265,7 +254,7 @@ static bool touch(struct client *client, const struct sql_facts *facts, const ch
     if ((effects & SQL_EXECUTES) != 0 && (traces->prepared & SQL_SETS) != 0)
         effects |= SQL_SETS_UNKNOWN;
     traces->touched |= effects | perhaps;
-    client->changes_strings |= traces_have_name(&traces->names, "standard_conforming_strings");
+    client->changes_strings |= buf_has_cstr(&traces->names, "standard_conforming_strings");
     traces->renews_all |= (effects & SQL_RESETS_ALL) != 0;
     keep_cause(traces, text, len);
     return true;
@@ -343,13 +332,15 @@ static void take_hints(struct client *client, const char *text, size_t len)
     }
 }
 
-static bool look(struct client *client, const char *text, size_t len, const struct reader *values,
-                 struct err *err)
+/* Its facts, borrowed until the next one; NULL: it must not be sent. */
+static const struct sql_facts *look(struct client *client, const char *text, size_t len,
+                                    const struct reader *values, struct err *err)
 {
     take_hints(client, text, len);
     if (is_ambiguous(client, text, len))
         touch_anything(client, text, len);
-    return touch(client, verdict(client, text, len), text, len, values, err);
+    const struct sql_facts *facts = verdict(client, text, len);
+    return touch(client, facts, text, len, values, err) ? facts : NULL;
 }
 
 /* Of a text that is used again the glance is kept, with calls and without. */
@@ -385,7 +376,7 @@ bool state_use(struct client *client, atomic_uchar *kept, const char *text, size
         return true;
     }
     return state_is_plain(client, kept, text, len) ||
-           look(client, text, mem_strnlen(text, len), values, err);
+           look(client, text, mem_strnlen(text, len), values, err) != NULL;
 }
 
 void state_parse(struct client *client, atomic_uchar *kept, const char *text, size_t len)
@@ -416,9 +407,9 @@ bool state_query(struct client *client, const char *text, size_t len, bool whole
     len = mem_strnlen(text, len);
     if (state_is_plain(client, NULL, text, len))
         return true;
-    if (!look(client, text, len, NULL, err))
+    const struct sql_facts *found = look(client, text, len, NULL, err);
+    if (found == NULL)
         return false;
-    const struct sql_facts *found = verdict(client, text, len);
     if (may_concern_names(client, found))
         *facts = state_facts(client, text, len);
     return true;
@@ -452,11 +443,11 @@ static struct params *wishes_to_renew(const struct client *client)
     if (client->traces->renews_all && client->wishes != NULL)
         return params_ref(table, client->wishes);
     struct params *wanted = params_empty(table);
-    for (size_t at = 0; client->wishes != NULL && at < names->len;
-         at += strlen(names->data + at) + 1) {
-        const char *value = params_find(table, client->wishes, names->data + at);
+    for (const char *each = NULL;
+         client->wishes != NULL && (each = buf_next_cstr(names, each)) != NULL;) {
+        const char *value = params_find(table, client->wishes, each);
         if (value != NULL)
-            params_put(table, &wanted, names->data + at, value);
+            params_put(table, &wanted, each, value);
     }
     return wanted;
 }
@@ -500,18 +491,14 @@ void state_sent(struct client *client)
     if (traces == NULL || (!traces->renews_all && traces->renewed.len == 0))
         return;
     struct params *wanted = wishes_to_renew(client);
-    struct buf sql = BUF_NONE, out = BUF_NONE;
+    struct buf sql = BUF_NONE;
     traces->renews_all = false;
     buf_clear(&traces->renewed);
     write_wishes(client, wanted, &sql);
     if (sql.len > 0) {
         buf_append_u8(&sql, '\0');
-        message_query(&out, sql.data);
-        replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY,
-                       REPLY_SWALLOW, NULL);
-        batch_copy(&client->worker->to_server, out.data, out.len);
+        forward_query(client, sql.data, REPLY_SWALLOW, NULL);
     }
     params_unref(table_of(client), wanted);
     buf_done(&sql);
-    buf_done(&out);
 }

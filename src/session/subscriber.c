@@ -66,22 +66,13 @@ char subscriber_note;
 
 /* ---- sets of channels ---- */
 
-static bool has(const struct buf *names, const char *name)
-{
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (strcmp(names->data + at, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Those of `names` that are in `others`, or are not. */
 static struct buf select_names(const struct buf *names, const struct buf *others, bool in)
 {
     struct buf selected = BUF_NONE;
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (has(others, names->data + at) == in)
-            buf_append_cstr(&selected, names->data + at);
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;) {
+        if (buf_has_cstr(others, each) == in)
+            buf_append_cstr(&selected, each);
     }
     return selected;
 }
@@ -94,7 +85,7 @@ static bool same_bytes(const struct buf *a, const struct buf *b)
 static size_t count_names(const struct buf *names)
 {
     size_t n = 0;
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1)
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;)
         n++;
     return n;
 }
@@ -113,7 +104,7 @@ static size_t filter(const struct subscriber *subscriber, char *messages, size_t
         total = 1 + (size_t)load_u32(messages + at + 1);
         const char *payload, *name = fanout_channel(messages + at + MESSAGE_HEADER,
                                                     total - MESSAGE_HEADER, &payload);
-        if (name == NULL || !has(&subscriber->heard, name))
+        if (name == NULL || !buf_has_cstr(&subscriber->heard, name))
             continue;
         memmove(messages + kept, messages + at, total);
         kept += total;
@@ -261,9 +252,9 @@ void subscriber_leave(struct client *client)
 
 static void write_listens(struct buf *sql, const struct buf *names)
 {
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
+    for (const char *each = NULL; (each = buf_next_cstr(names, each)) != NULL;) {
         buf_append_str(sql, "LISTEN ");
-        fanout_quote(sql, names->data + at);
+        params_quote_name(sql, each);
         buf_append_u8(sql, ';');
     }
 }
@@ -291,16 +282,6 @@ static void inject(struct client *client, struct buf *out, size_t mark, enum rep
 {
     message_end(out, mark);
     replies_expect(&client->server->replies, &client_replies, client, kind, REPLY_INJECT, NULL);
-}
-
-static void send_query(struct client *client, const char *sql)
-{
-    struct buf out = BUF_NONE;
-    message_query(&out, sql);
-    replies_expect(&client->server->replies, &client_replies, client, REPLY_QUERY, REPLY_INJECT,
-                   NULL);
-    batch_copy(&client->worker->to_server, out.data, out.len);
-    buf_done(&out);
 }
 
 /* Within a batch of the extended protocol a Query would end its transaction.  The names are not those of
@@ -365,7 +346,7 @@ bool subscriber_prepare(struct client *client, bool resets_all, struct err *err)
         write_listens(&sql, &subscriber->heard);
         buf_append_u8(&sql, '\0');
         subscriber->base = BASE_CERTAIN;
-        send_query(client, sql.data);
+        forward_query(client, sql.data, REPLY_INJECT, NULL);
     } else if (resets_all) {
         return refuse_reset(err);
     } else {
@@ -374,7 +355,7 @@ bool subscriber_prepare(struct client *client, bool resets_all, struct err *err)
         if (server->replies.open)
             send_batch(client, sql.data);
         else
-            send_query(client, sql.data);
+            forward_query(client, sql.data, REPLY_INJECT, NULL);
     }
     buf_done(&sql);
     return true;
@@ -471,7 +452,7 @@ bool subscriber_begin(struct client *client)
     client->traces->switching = true;
     set_deadline(subscriber, SWITCH_TIMEOUT_US);
     buf_append_str(&sql, "LISTEN ");
-    fanout_quote(&sql, subscriber->place.marker);
+    params_quote_name(&sql, subscriber->place.marker);
     buf_append_u8(&sql, '\0');
     server_send_query(client->server, sql.data, REPLY_SWALLOW, &client_replies, client,
                       &subscriber_note);
@@ -526,7 +507,7 @@ bool subscriber_takes_notification(struct client *client, const char *body, size
         return false;
     }
     bool marked = subscriber->step == STEP_SWITCHING && subscriber->server_marked;
-    return !marked && !has(&subscriber->heard, name);
+    return !marked && !buf_has_cstr(&subscriber->heard, name);
 }
 
 /* ---- delivery ---- */

@@ -33,17 +33,8 @@ bool traces_have_too_many(const struct buf *names)
     return names->len > NAMES_BYTES;
 }
 
-bool traces_have_name(const struct buf *names, const char *name)
-{
-    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
-        if (strcmp(names->data + at, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 void traces_add_name(struct buf *names, const char *name)
 {
-    if (!traces_have_too_many(names) && !traces_have_name(names, name))
+    if (!traces_have_too_many(names) && !buf_has_cstr(names, name))
         buf_append_cstr(names, name);
 }

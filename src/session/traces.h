@@ -1,7 +1,7 @@
 /*
  * session/traces.h - what a client has done to its session, as far as it is known
  *
- * Lists of names are bytes: each name with its NUL, one behind the other.
+ * Lists of names are buffers of texts, see buf_next_cstr().
  *
  * Ownership:  by the client; most clients never have any
  * Threading:  the thread of the client's worker
@@ -48,7 +48,6 @@ struct traces {
 struct traces *traces_get(struct client *client);
 void traces_free(struct client *client); /* unpinned, too; no-op without any */
 
-bool traces_have_name(const struct buf *names, const char *name);
 void traces_add_name(struct buf *names, const char *name); /* once */
 /* More than can be asked for one by one; none is added any more. */
 bool traces_have_too_many(const struct buf *names);
