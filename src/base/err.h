@@ -46,6 +46,7 @@ void err_hint(struct err *err, const char *format, ...) __attribute__((format(pr
 #define SQLSTATE_UNDEFINED_COLUMN        "42703"
 #define SQLSTATE_UNDEFINED_OBJECT        "42704"
 #define SQLSTATE_TOO_MANY_CONNECTIONS    "53300"
+#define SQLSTATE_SERIALIZATION_FAILURE   "40001"
 #define SQLSTATE_PROGRAM_LIMIT_EXCEEDED  "54000"
 #define SQLSTATE_OBJECT_NOT_IN_STATE     "55000"
 #define SQLSTATE_QUERY_CANCELED          "57014"

@@ -101,7 +101,8 @@ struct pool {
     atomic_uint next_host;   /* counts uses of a list of hosts, or of a name's addresses */
     atomic_int n_connecting; /* of size: not yet logged in */
     atomic_int n_pinned;     /* of size: kept by clients for the state of their session */
-    atomic_bool is_deaf;     /* its listening server could not be had, or was lost, the last time */
+    atomic_bool reads_sequences; /* a client of it has used currval() or lastval() */
+    atomic_bool is_deaf; /* its listening server could not be had, or was lost, the last time */
     atomic_int waiting_workers;  /* workers whose slot has an oldest waiter */
     atomic_int failures;         /* attempts to connect that failed since one succeeded */
     _Atomic int64_t retry_at_us; /* no new attempt before */

@@ -52,6 +52,8 @@ enum server_state {
     SERVER_CLOSED,
 };
 
+#define SERVER_DRAWN_BY_MANY UINT64_MAX
+
 struct server {
     /* What each transaction touches comes first. */
     struct stream stream;
@@ -88,7 +90,9 @@ struct server {
     uint64_t target; /* a hash of where it is: see part->target */
     uint64_t id;
     uint64_t lease_no; /* counts pairings */
-    int cancels;       /* cancel requests in flight */
+    uint64_t
+        drawn_by; /* id of the client that may have drawn from sequences here; 0: none, or SERVER_DRAWN_BY_MANY */
+    int cancels; /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
     char *host;              /* owned: as configured; of a list, the one */

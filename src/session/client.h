@@ -75,7 +75,6 @@ struct client {
     bool last;            /* REFUSING: the message at work is the last of the statement */
     bool unnamed_here;    /* the server has our unnamed statement */
     bool first;           /* the message at work is the first one for this server */
-    bool reads_sequences; /* it has asked for currval() or lastval() */
     bool wants_pin;       /* a comment of its has asked for one */
     bool changes_strings; /* it has set standard_conforming_strings: a text can mean two things */
     bool retries;         /* its batch has failed for a reason that is gone: it is sent once more */

@@ -88,8 +88,7 @@ static void begin(struct client *client)
     client->used = client->first = true;
     if (client->params != client->server->params)
         send_parameters(client);
-    if (client->reads_sequences)
-        state_forget_sequences(client);
+    state_begin(client);
 }
 
 static size_t stream_on(struct client *client, const char *at, size_t left, bool drop)

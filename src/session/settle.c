@@ -21,6 +21,7 @@
 enum {
     SETTINGS_MAX = 64, /* more of them, or more bytes, are not carried */
     SETTINGS_BYTES = 8192,
+    RECHECK_US = 5000000, /* so old may be what is known of a pin when a transaction ends */
 };
 
 char state_probe_note;
@@ -88,12 +89,13 @@ static bool is_reported(const struct client *client, const char *name)
            welcome_value(client->server->welcome, name) != NULL;
 }
 
-/* ParameterStatus has told those that the server reports. */
-static void leave_out_reported(struct client *client)
+/* ParameterStatus has told those that the server reports.  A list leaves out those that may not be read. */
+static void leave_out_known(struct client *client)
 {
     struct buf names = BUF_NONE, *old = &client->traces->names;
+    bool listed = client->traces->lists_only;
     for (const char *each = NULL; (each = buf_next_cstr(old, each)) != NULL;) {
-        if (!is_reported(client, each))
+        if (!is_reported(client, each) && !(listed && strchr(each, '.') == NULL))
             buf_append_cstr(&names, each);
     }
     buf_done(old);
@@ -123,9 +125,20 @@ static uint32_t sticky_pins(const struct client *client)
         pins |= PIN_SEQUENCE;
     if ((touched & SQL_CALLS) != 0 && client->part->function_state == FUNCTION_PIN)
         pins |= PIN_FUNCTION;
-    if (strict && (touched & (SQL_UNPARSED | SQL_SETS_UNKNOWN)) != 0)
+    if ((touched & SQL_SETS_UNKNOWN) != 0 || (strict && (touched & SQL_UNPARSED) != 0))
         pins |= PIN_UNKNOWN;
     return pins;
+}
+
+/* What is kept for settings is looked at again with each question about any. */
+static void add_uncarried(struct traces *traces)
+{
+    const uint32_t sets = SQL_SETS | SQL_SETS_UNKNOWN | SQL_RESETS_ALL | SQL_DISCARDS_ALL;
+    if ((traces->touched & (sets | SQL_UNPARSED)) == 0)
+        return;
+    for (const char *each = NULL; (each = buf_next_cstr(&traces->uncarried, each)) != NULL;)
+        traces_add_name(&traces->names, each);
+    buf_clear(&traces->uncarried);
 }
 
 static uint32_t pins_of_questions(unsigned what)
@@ -162,6 +175,17 @@ static void ask(struct client *client, unsigned what)
         client_set_deadline(client);
 }
 
+/* Statements that nobody takes for one of those may have ended what pins it: functions, for instance. */
+static void recheck(struct traces *traces)
+{
+    if (traces->pins == 0 || clock_now_us() - traces->known_us < RECHECK_US)
+        return;
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if ((traces->pins & kinds[i].pin) != 0)
+            traces->touched |= kinds[i].ends;
+    }
+}
+
 bool state_is_known(struct client *client)
 {
     struct traces *traces = client->traces;
@@ -170,11 +194,15 @@ bool state_is_known(struct client *client)
     if (traces_stall(traces))
         return false;
     if (traces->touched == 0)
+        recheck(traces);
+    if (traces->touched == 0)
         return client->subscriber == NULL || !subscriber_begin(client);
     unsigned what = questions_of(client);
-    bool too_many = traces_have_too_many(&traces->names);
-    if (too_many)
+    add_uncarried(traces);
+    if (traces_have_too_many(&traces->names)) {
         buf_clear(&traces->names);
+        traces->overflown = true;
+    }
     client->server->undo |= (uint8_t)undo_unnamed(client);
     if ((traces->touched & SQL_SETS_ROLE) != 0 || (what & PROBE_ALL) == PROBE_ALL) {
         traces_add_name(&traces->names, "role");
@@ -184,10 +212,10 @@ bool state_is_known(struct client *client)
         add_custom_names(client);
     if (client->subscriber != NULL && subscriber_has_noted(client))
         traces_add_name(&traces->names, SUBSCRIBER_SETTING);
-    leave_out_reported(client);
+    leave_out_known(client);
     if (traces->names.len > 0)
         what |= PROBE_SETTINGS;
-    traces->found = traces->pins | sticky_pins(client) | (too_many ? PIN_SETTINGS : 0);
+    traces->found = (traces->pins & ~(uint32_t)PIN_SETTINGS) | sticky_pins(client);
     if (what != 0) {
         ask(client, what);
         return false;
@@ -242,7 +270,7 @@ static void take_setting(struct client *client, struct slice name, struct slice 
     char *key = mem_strndup(name.ptr, name.len);
     char *text = value.ptr != NULL ? mem_strndup(value.ptr, value.len) : NULL;
     if (value.len > PROBE_VALUE_MAX)
-        client->traces->found |= PIN_SETTINGS;
+        traces_add_name(&client->traces->uncarried, key);
     else if (!is_of_no_session(key) && !is_reported(client, key) &&
              !take_identity(client, key, text))
         put(client, key, text);
@@ -289,12 +317,22 @@ void state_take_row(struct client *client, const char *body, size_t len)
         take_setting(client, name, value);
 }
 
+/* A custom setting that was reset is there as '', as it would be directly. */
+static size_t count_settings(const struct params *params)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < params_count_more(params); i++)
+        n += params_more_value(params, i)[0] != '\0';
+    return n;
+}
+
 static uint32_t pins_by_settings(const struct client *client)
 {
     const char *value = params_find(table_of(client), client->params, "howdah.pin");
     bool on = false;
     uint32_t pins = 0;
-    if (params_count_more(client->params) > SETTINGS_MAX ||
+    if (client->traces->overflown || client->traces->uncarried.len > 0 ||
+        count_settings(client->params) > SETTINGS_MAX ||
         params_weight(client->params) > SETTINGS_BYTES)
         pins |= PIN_SETTINGS;
     if (client->wants_pin || (value != NULL && value_read_bool(value, &on) && on))
@@ -319,6 +357,18 @@ static void learn_functions(struct client *client)
     traces->unnamed_calls = false;
 }
 
+/* A setting that its user may not read, but perhaps set, fails the question.  Then the list of all settings is
+ * asked for, which has it not; so it is taken back when the lease ends. */
+static bool ask_by_list(struct client *client)
+{
+    struct traces *traces = client->traces;
+    if (traces->lists_only || (traces->asked & PROBE_SETTINGS) == 0)
+        return false;
+    traces->lists_only = traces->relists = true;
+    client->server->undo |= UNDO_SETTINGS;
+    return true; /* what was touched is still to be known */
+}
+
 /* The answer is complete. */
 static void take_all(struct client *client)
 {
@@ -336,15 +386,18 @@ void state_probed(struct client *client, enum reply_outcome outcome)
     traces->asked_us = 0;
     if (outcome == REPLY_SKIPPED)
         return; /* the client leaves: what it has touched is undone */
+    traces->known_us = clock_now_us();
     if (client->worker->has_query_timeouts)
         client_set_deadline(client);
+    if (traces->failed && ask_by_list(client))
+        return;
     learn_functions(client);
     if (traces->failed || outcome == REPLY_FAILED)
         traces->found |= PIN_UNKNOWN;
     else
         take_all(client);
     traces->touched = 0;
-    traces->relists = false;
+    traces->relists = traces->lists_only = false;
     buf_clear(&traces->names);
     traces->found &= ~(uint32_t)PIN_REQUESTED;
     if ((traces->found & (PIN_PREPARE | PIN_UNKNOWN)) == 0)

@@ -113,41 +113,73 @@ static uint32_t touch_settings(struct traces *traces, const struct sql_statement
     return more;
 }
 
-void state_forget_sequences(struct client *client)
+/* ---- sequences ---- */
+
+static void forget_sequences(struct client *client)
 {
-    if (state_is_tracked(client))
-        forward_query(client, "DISCARD SEQUENCES", REPLY_SWALLOW, NULL);
+    forward_query(client, "DISCARD SEQUENCES", REPLY_SWALLOW, NULL);
+    client->server->drawn_by = client->id;
 }
 
-/* Of currval() and lastval() a client must not get what another one has drawn.  What it has drawn itself
- * in an earlier transaction is lost, and an error says so. */
-static void begin_to_read_sequences(struct client *client)
+/* Of currval() and lastval() a client must not get what another one has drawn.  So in a pool where they are
+ * used a server forgets at the beginning of each lease what was drawn on it.  What the client itself has drawn
+ * in an earlier transaction is lost with it, and an error of PostgreSQL's says so. */
+void state_begin(struct client *client)
 {
-    if (client->reads_sequences)
-        return;
-    client->reads_sequences = true;
-    if (client->first)
-        state_forget_sequences(client);
+    struct server *server = client->server;
+    if (server->drawn_by != client->id)
+        server->drawn_by = server->drawn_by == 0 ? client->id : SERVER_DRAWN_BY_MANY;
+    if (atomic_load_explicit(&client->part->pool->reads_sequences, memory_order_relaxed) &&
+        state_is_tracked(client))
+        forget_sequences(client);
 }
 
-static bool takes_role(const struct sql_facts *facts)
+/* The first time that it happens in the pool it may be too late: what this transaction has drawn must not be
+ * forgotten, and what others have, not be told. */
+static bool may_read_sequences(struct client *client, struct err *err)
+{
+    atomic_store_explicit(&client->part->pool->reads_sequences, true, memory_order_relaxed);
+    if (client->server->drawn_by == client->id)
+        return true;
+    if (client->first || relay_is_between(client)) {
+        forget_sequences(client);
+        return true;
+    }
+    err_set(err, SQLSTATE_SERIALIZATION_FAILURE,
+            "currval() and lastval() could not be told from what another session has drawn");
+    err_detail(err, "This is their first use in this pool, and the transaction had begun before.");
+    err_hint(err, "Run the transaction again.");
+    return false;
+}
+
+/* ---- what a statement does ---- */
+
+/* Does it set one of these? */
+static bool sets(const struct sql_facts *facts, bool (*which)(const char *name))
 {
     for (uint32_t i = 0; i < facts->n_statements; i++) {
         const struct sql_statement *statement = &facts->statements[i];
         for (uint32_t j = 0; j < statement->n_settings; j++) {
             const struct sql_setting *setting = &statement->settings[j];
-            if (setting->name != NULL && !setting->reset && params_is_identity(setting->name))
+            if (setting->name != NULL && !setting->reset && which(setting->name))
                 return true;
         }
     }
     return false;
 }
 
+static bool is_request(const char *name)
+{
+    return strcmp(name, "howdah.pin") == 0;
+}
+
 /* Effects that keep the server, if the statement succeeds. */
 static bool would_pin(const struct client *client, const struct sql_facts *facts, uint32_t effects)
 {
-    uint32_t pinning =
-        SQL_TEMP | SQL_LOCKS | SQL_HOLDS | SQL_PREPARES | SQL_LOADS | SQL_SEEDS | SQL_SEQUENCES;
+    uint32_t pinning = SQL_TEMP | SQL_LOCKS | SQL_HOLDS | SQL_PREPARES | SQL_LOADS | SQL_SEEDS |
+                       SQL_SEQUENCES | SQL_SETS_UNKNOWN;
+    if (client->part->function_state == FUNCTION_PIN)
+        pinning |= SQL_CALLS;
     /* Else only for the moment until its channels are taken over. */
     if (atomic_load_explicit(&client->part->pool->is_deaf, memory_order_relaxed))
         pinning |= SQL_LISTENS;
@@ -155,7 +187,8 @@ static bool would_pin(const struct client *client, const struct sql_facts *facts
         return false;
     return (effects & pinning) != 0 ||
            ((effects & SQL_SETS_ROLE) != 0 && settings_of(client)->session_role != ROLE_CARRY &&
-            takes_role(facts));
+            sets(facts, params_is_identity)) ||
+           sets(facts, is_request);
 }
 
 /* Its channels are at the fanout: may what ends them, or the settings, run? */
@@ -232,8 +265,8 @@ static bool creates(const struct sql_facts *facts)
 static bool touch(struct client *client, const struct sql_facts *facts, const char *text,
                   size_t len, const struct reader *values, struct err *err)
 {
-    if ((facts->effects & SQL_READS_SEQUENCES) != 0)
-        begin_to_read_sequences(client);
+    if ((facts->effects & SQL_READS_SEQUENCES) != 0 && !may_read_sequences(client, err))
+        return false;
     uint32_t effects = without_harmless(client, facts, effects_of(client, facts) & mask_of(client));
     uint32_t perhaps = creates(facts) && may_create_temporary(client) ? SQL_TEMP : 0;
     if ((effects | perhaps) == 0)
@@ -315,28 +348,32 @@ static bool is_text(const char *text, struct sql_span span, const char *word)
     return span.len == strlen(word) && strncasecmp(text + span.start, word, span.len) == 0;
 }
 
-/* A comment asks for a pin, or ends that. */
-static void take_hints(struct client *client, const char *text, size_t len)
+/* A comment asks for a pin, or ends that.  False: it must not have one. */
+static bool take_hints(struct client *client, const char *text, size_t len, struct err *err)
 {
     if (memmem(text, len, "howdah:", 7) == NULL)
-        return;
+        return true;
     struct sql_hints hints = sql_hints_of(text, len, conforms(client));
     for (uint32_t i = 0; i < hints.n; i++) {
         const struct sql_hint *hint = &hints.at[i];
         bool on = is_text(text, hint->value, "on");
         if (!is_text(text, hint->key, "pin") || (!on && !is_text(text, hint->value, "off")))
             continue;
+        if (on && !traces_pin(client->traces) && !pins_may_begin(client, err))
+            return false;
         client->wants_pin = on;
         traces_get(client)->touched |= SQL_SETS;
         keep_cause(client->traces, text, len);
     }
+    return true;
 }
 
 /* Its facts, borrowed until the next one; NULL: it must not be sent. */
 static const struct sql_facts *look(struct client *client, const char *text, size_t len,
                                     const struct reader *values, struct err *err)
 {
-    take_hints(client, text, len);
+    if (!take_hints(client, text, len, err))
+        return NULL;
     if (is_ambiguous(client, text, len))
         touch_anything(client, text, len);
     const struct sql_facts *facts = verdict(client, text, len);
@@ -381,11 +418,10 @@ bool state_use(struct client *client, atomic_uchar *kept, const char *text, size
 
 void state_parse(struct client *client, atomic_uchar *kept, const char *text, size_t len)
 {
-    if (!state_is_tracked(client) || client->reads_sequences ||
-        state_is_plain(client, kept, text, len))
-        return;
-    if ((verdict(client, text, mem_strnlen(text, len))->effects & SQL_READS_SEQUENCES) != 0)
-        begin_to_read_sequences(client);
+    struct err ignored;
+    if (state_is_tracked(client) && !state_is_plain(client, kept, text, len) &&
+        (verdict(client, text, mem_strnlen(text, len))->effects & SQL_READS_SEQUENCES) != 0)
+        may_read_sequences(client, &ignored);
 }
 
 /* Of other texts only what its client does with names of prepared statements can make them matter. */

@@ -55,10 +55,10 @@ struct sql_facts *state_facts(const struct client *client, const char *text, siz
 void state_own_names(struct client *client, const char *text, size_t len);
 /* A glance at a text tells that it does nothing to its session. */
 bool state_is_plain(const struct client *client, atomic_uchar *kept, const char *text, size_t len);
-/* A Parse: what its statement will read of the session must be the client's own. */
+/* A Parse: where it is the first message, its statement decides what has to go in front of it. */
 void state_parse(struct client *client, atomic_uchar *kept, const char *text, size_t len);
-/* In front of its first message, the server forgets what others have drawn from sequences. */
-void state_forget_sequences(struct client *client);
+/* In front of its first message on this server. */
+void state_begin(struct client *client);
 void state_call_function(struct client *client, uint32_t oid);
 /* A Query or Sync has been sent whole. */
 void state_sent(struct client *client);

@@ -20,6 +20,7 @@ void traces_free(struct client *client)
     pins_set(client, 0);
     buf_done(&client->traces->names);
     buf_done(&client->traces->renewed);
+    buf_done(&client->traces->uncarried);
     buf_done(&client->traces->channels);
     buf_done(&client->traces->functions);
     mem_free(client->traces->cause);

@@ -29,15 +29,19 @@ struct traces {
     bool failed;                   /* ... and is an error */
     bool relisted;                 /* ... and has begun to list the settings */
     bool relists;                  /* a setting was reset: they are all asked for */
+    bool lists_only;               /* ... as one that was asked for by its name may not be read */
+    bool overflown;                /* more settings were named than can be asked for */
     bool renews_all;               /* what it began with is set again: all of it, or */
     struct buf renewed;            /* ... these settings, each with its NUL */
     struct buf names;              /* settings to ask for, in the same form */
+    struct buf uncarried;          /* settings that are too long to be carried, in the same form */
     struct buf channels;           /* found by the probe, in the same form */
     struct buf functions;          /* that were called, in the same form; see functions.h */
     bool unnamed_calls;            /* ... and there is more than names tell */
     uint32_t asked_pins;           /* enum pin: before the probe */
     const struct params *asked_at; /* never read: the client's settings before it */
     int64_t asked_us;              /* when the probe was sent, if it is under way */
+    int64_t known_us;              /* when the last one was answered */
     int64_t pinned_us;             /* since when, if it is */
     int64_t idle_us;               /* since when it is between two transactions, and pinned */
     bool warned;                   /* it has had the notice of pin_idle_timeout */

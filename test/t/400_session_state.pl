@@ -66,8 +66,6 @@ my @kinds = (
     ['set_config', 'settings', q{select set_config('my.tenant', 'x' || 'y', false)}],
     ['set_config deep inside', 'settings',
         q{select * from (select 1 where exists (select set_config('work_mem', '9MB', false))) s}],
-    ['set_config of rows', 'settings',
-        q{select set_config(n, v, false) from (values ('work_mem', '11MB'), ('statement_timeout', '13s')) t(n, v)}],
     ['two SETs in one query', 'settings', q{set work_mem = '6MB'; set statement_timeout = '14s'}],
     ['CREATE TEMP TABLE', 'temp', q{create temp table t(a int)}],
     ['CREATE in pg_temp', 'temp', q{create table pg_temp.t2(a int)}],

@@ -31,15 +31,28 @@ my ($c, $other) = (client($h), client($h));
 # Custom settings that no statement has named
 
 $c->rows(q(select set_config('my.' || 'dynamic', 'left', false)));
-is(setting($other, 'my.dynamic'), 'none', 'set_config() with a name that only the server knows');
+is(setting($c, 'my.dynamic'), 'left', 'set_config() with a name that only the server knows keeps the server');
+$c->send(Wire::terminate());
+$c->recv_all;
+$c = client($h);
+is(setting($other, 'my.dynamic'), 'none', '... and is nobody else\'s');
+$c->rows(q{select set_config(n, v, false) from (values ('work_mem', '11MB'), ('my.row', 'left')) t(n, v)});
+is(setting($c, 'work_mem') . setting($c, 'my.row'), '11MBleft', '... of several rows, too');
+$c->send(Wire::terminate());
+$c->recv_all;
+$c = client($h);
+is(setting($other, 'work_mem') . setting($other, 'my.row'), '4MBnone', '... which are taken back when their client has left');
 $c->send(Wire::function_call(2078, 'my.called', 'left', 'f'))->recv_until('Z');
 is(setting($other, 'my.called'), 'none', '... by a function call message');
 $c->rows(q(set my.long = 'left'; /* ) . ('x' x 3000000) . '*/');
 is(setting($other, 'my.long'), 'none', '... in a text that is too long to be parsed');
 $c->rows(q(set work_mem = '7MB'));
-$c->rows(q(select set_config('my.' || 'dynamic', 'left', false)));
+$c->rows(q(select set_config('my.' || 'dynamic', 'mine', false)));
 is(setting($c, 'work_mem'), '7MB', 'other settings are still its own');
-$c->rows('reset all');
+is(setting($c, 'my.dynamic'), 'mine', '... and that one, for it keeps the server');
+$c->send(Wire::terminate());
+$c->recv_all;
+$c = client($h);
 
 # Temporary tables that no statement calls so
 
@@ -196,33 +209,87 @@ $c->rows('select 1');
 sleep 2;
 is($c->value('select 2'), '2', '... and no longer than it takes');
 $h->stop;
-# Known, and not mended yet
 
-TODO: {
-    local $TODO = 'not mended yet';
-    $h = start(default_pool_size => 2);
-    my $inserter = client($h);
-    $other = client($h);
-    $inserter->rows('insert into numbered(b) values (1)');
-    $other->rows('begin');
-    is((Wire::first_error($other->send(Wire::query(q(select currval('numbered_a_seq'))))->recv_until('Z')) // {C => 'a value'})->{C}, '55000',
-        'currval() that a client asks for the first time, and within a transaction: not what another has drawn');
-    $other->close;
-    $c = client($h);
-    $c->send(Wire::query(q(set data_directory = 'x')))->recv_until('Z');
-    $c->rows('select 1');
-    is(join(' ', map { $_->{reasons} } @{$h->show('PINS')}), '', 'SET of a setting that may not be read keeps no server');
-    $c->send(Wire::terminate());
-    $c->recv_all;
-    $c = client($h);
-    $c->rows("set my.long = '" . ('x' x 9000) . "'");
-    $c->rows($_) for 'discard all', 'select 1';
-    is(join(' ', map { $_->{reasons} } @{$h->show('PINS')}), '', 'DISCARD ALL ends the pin of a long setting');
-    $c->send(Wire::terminate());
-    $c->recv_all;
-    $c = client($h);
-    for my $n (1 .. 70) { $c->rows("set my.pile$n = 1"); $c->rows('reset all'); }
-    is(join(' ', map { $_->{reasons} } @{$h->show('PINS')}), '', 'custom settings that were reset do not count');
-}
+# Numbers that others have drawn, the first time that anybody of the pool asks, in the middle of a transaction
+
+sub failed { my ($client, $sql) = @_; return Wire::first_error($client->send(Wire::query($sql))->recv_until('Z')) // {C => 'none'}; }
+
+$h = start();
+my $currval = q(select currval('numbered_a_seq'));
+my $inserter = client($h);
+$inserter->rows('insert into numbered(b) values (1)');
+$other = client($h);
+$other->rows('begin');
+is(failed($other, $currval)->{C}, '40001', 'currval() in a transaction that had begun before anybody used it: not what another has drawn');
+is(failed($other, 'select 1')->{C}, '25P02', '... and the transaction has failed');
+$other->rows('rollback');
+$other->rows($_) for 'begin', 'insert into numbered(b) values (2)';
+my $drawn = $other->value('select max(a) from numbered');
+is($other->value($currval), $drawn, '... which goes through when it is run again');
+is($other->value('select lastval()'), $drawn, '... with lastval(), too');
+$other->rows('commit');
+$inserter->rows('begin');
+is(failed($inserter, $currval)->{C}, '55000', 'what has not been drawn in the transaction is an error of PostgreSQL');
+$inserter->rows('rollback');
+$inserter->rows("begin");
+$inserter->send(Wire::parse("", $currval), Wire::bind("", ""), Wire::execute(""), Wire::sync());
+is(Wire::first_error($inserter->recv_until('Z'))->{C}, '55000', '... by a batch of messages');
+$inserter->rows('rollback');
+$_->close for $inserter, $other;
 $h->stop;
+
+$h = start();
+$c = client($h);
+$c->rows($_) for 'begin', 'insert into numbered(b) values (3)';
+is($c->value($currval), $c->value('select max(a) from numbered'), 'a server that nobody else has had needs no second try');
+$c->rows('commit');
+$c->close;
+$h->stop;
+
+# What keeps a server is looked at again
+
+sub pins { my ($what) = @_; return $h->poll_until(sub { join(' ', map { $_->{reasons} } @{$h->show('PINS')}) eq $what }, "pins: '$what'"); }
+
+$node->safe_psql('app', q{create function lets_go() returns void language sql as 'select pg_advisory_unlock_all()'});
+$h = start(default_pool_size => 3, function_state => 'trust');
+$c = client($h);
+$c->send(Wire::query(q(set data_directory = 'x')))->recv_until('Z');
+is($c->value('select 1'), '1', 'after SET of a setting that may not be read');
+is(scalar @{$h->show('PINS')}, 0, '... no server is kept');
+$c->rows(q(set work_mem = '5MB'; set my.own = 'mine'));
+is(failed($c, q(set data_directory = 'x'))->{C}, '55P02', '... by one that has set others');
+is(setting($c, 'work_mem') . setting($c, 'my.own'), '5MBmine', '... which are still its own');
+$c->rows("set my.long = '" . ('x' x 9000) . "'");
+ok(pins('settings_too_many'), 'a long setting keeps its server');
+$c->rows('begin; reset all; rollback');
+is(length setting($c, 'my.long'), 9000, '... also when RESET ALL was rolled back');
+ok(pins('settings_too_many'), '... as it was');
+$c->rows('discard all');
+ok(pins(''), 'DISCARD ALL ends that');
+for my $n (1 .. 70) { $c->rows("set my.pile$n = 1"); $c->rows('reset all'); }
+ok(pins(''), 'custom settings that were reset do not count');
+$c->rows('select pg_advisory_lock(7)');
+ok(pins('advisory'), 'an advisory lock keeps its server');
+$c->rows('select lets_go()');
+ok($h->poll_until(sub { $c->rows('select 1'); return !@{$h->show('PINS')}; }, 'unpinned'), '... and its end by a function is found');
+$c->close;
+
+# What asks for a pin in its own words is held to pin_max_percent as well
+
+$h->reconfigure(settings => {pin_max_percent => 30});
+$h->reload;
+my ($holder, $late) = (client($h), client($h));
+$holder->rows('set howdah.pin = on');
+ok(pins('requested'), 'one of three servers is kept');
+is(failed($late, 'set howdah.pin = on')->{C}, '53300', 'SET howdah.pin beyond pin_max_percent');
+is(failed($late, '/* howdah: pin=on */ select 1')->{C}, '53300', '... and a comment');
+is(failed($late, q(select set_config('my.' || 'x', '1', false)))->{C}, '53300', '... and set_config() with a computed name');
+is($late->value('select 1'), '1', '... and its client goes on');
+$holder->rows('set howdah.pin = off');
+ok(pins(''), 'when the other one lets go');
+$late->rows('set howdah.pin = on');
+ok(pins('requested'), '... there is room');
+$_->close for $holder, $late;
+$h->stop;
+
 Howdah->finish;
