@@ -16,6 +16,7 @@ enum {
     LIMIT_SERVER_SMALL = 65536,        /* server messages that are read whole */
     LIMIT_SERVER_LOGIN = 1 << 20,      /* ours: all that a server says until it is ready */
     LIMIT_KEPT_STATEMENT = 1 << 20,    /* ours: longer unnamed statements are not kept */
+    LIMIT_PREPARED_TEXTS = 16 << 20,   /* ours: bytes of prepared statements kept on a server */
     LIMIT_STATEMENT_NAME = 10000,      /* ours: longer names in Bind stay unknown */
     LIMIT_SCRAM_ITERATIONS = 1000000,  /* ours: what a server may make us compute */
     LIMIT_NOTIFICATIONS = 1 << 20,     /* ours: bytes that wait for one client */

@@ -141,6 +141,7 @@ static void set_present(struct statement_set *set, struct prepared_here *here, b
     else
         TAILQ_REMOVE(&set->lru, here, lru);
     set->count += present ? 1 : (uint32_t)-1;
+    set->bytes += present ? here->statement->len : -here->statement->len;
     here->present = present;
 }
 

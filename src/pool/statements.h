@@ -69,6 +69,7 @@ struct statement_set {
     TAILQ_HEAD(prepared_list, prepared_here)
     lru;            /* those that are there, least recently used first */
     uint32_t count; /* of them */
+    size_t bytes;   /* of their texts */
 };
 
 enum statement_presence {

@@ -38,7 +38,9 @@ enum { FANOUT_MARKER_MAX = 48, FANOUT_MARK_MAX = 48 };
 struct subscription {
     struct pool *pool; /* borrowed; these are set at the beginning, and stay */
     unsigned worker;   /* of its client */
-    uint64_t id;       /* of its client */
+    /* Of no other one, before or after: what one has left on its client's server, or a mark of its that is late,
+     * must mean nothing to the next one of this client. */
+    uint64_t id;
 
     /* The listening server's worker's. */
     struct fanout *fanout; /* borrowed; NULL until it wants something */

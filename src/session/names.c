@@ -242,13 +242,14 @@ void naming_close_on_server(struct client *client, struct statement *statement)
     naming_expect(client, REPLY_CLOSE, REPLY_SWALLOW, note);
 }
 
-/* Makes room on the server for one more. */
+/* Makes room on the server for one more, however long that is. */
 void naming_make_room(struct client *client)
 {
     struct server *server = client->server;
     int most = client->worker->pool.settings->max_prepared_statements;
     struct statement *oldest;
-    while (server->prepared.count >= (uint32_t)most &&
+    while ((server->prepared.count >= (uint32_t)most ||
+            server->prepared.bytes > LIMIT_PREPARED_TEXTS) &&
            (oldest = statement_set_oldest(&server->prepared)) != NULL)
         naming_close_on_server(client, oldest);
 }

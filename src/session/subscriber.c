@@ -220,7 +220,7 @@ static struct subscriber *make(struct client *client)
     subscriber->client = client;
     subscriber->subscription.pool = client->part->pool;
     subscriber->subscription.worker = client->worker->pool.index;
-    subscriber->subscription.id = client->id;
+    subscriber->subscription.id = atomic_fetch_add(&client->worker->proxy->pools->last_id, 1) + 1;
     subscriber->deadline.expired = on_deadline;
     client->subscriber = subscriber;
     return subscriber;

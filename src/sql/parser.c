@@ -43,6 +43,7 @@ enum {
     TREE_MAX = 128 << 20,  /* of one text: a million constants, and more */
     ERROR_MAX = 64 << 10,  /* of one error message */
     STACK_MAX = 1 << 20,   /* of 8 MB that a thread has */
+    OPERATORS_MAX = 500,   /* of their characters in a row; a comment may have a line of them */
     SILENCE = PANIC + 1,   /* warnings would go to stderr */
 };
 
@@ -262,10 +263,25 @@ __attribute__((noinline)) static bool guarded(const char *text, size_t len,
     return true;
 }
 
+/* For each operator or comment that begins in such a row PostgreSQL's scanner looks at all that is left of it:
+ * 64 kB of them would take seconds. */
+static bool has_long_row_of_operators(const char *text, size_t len)
+{
+    static const bool is_operator[256] = {
+        ['~'] = true, ['!'] = true, ['@'] = true, ['#'] = true, ['^'] = true, ['&'] = true,
+        ['|'] = true, ['`'] = true, ['?'] = true, ['+'] = true, ['-'] = true, ['*'] = true,
+        ['/'] = true, ['%'] = true, ['<'] = true, ['>'] = true, ['='] = true,
+    };
+    size_t row = 0;
+    for (size_t i = 0; i < len && row <= OPERATORS_MAX; i++)
+        row = is_operator[(uint8_t)text[i]] ? row + 1 : 0;
+    return row > OPERATORS_MAX;
+}
+
 bool sql_parse(const char *text, size_t len, bool conforming, void (*use)(List *tree, void *arg),
                void *arg)
 {
-    if (len >= TREE_MAX || memchr(text, '\0', len) != NULL)
+    if (len >= TREE_MAX || memchr(text, '\0', len) != NULL || has_long_row_of_operators(text, len))
         return false;
     MemoryContext memory = CurrentMemoryContext, errors = ErrorContext;
     struct guard guard;

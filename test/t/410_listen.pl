@@ -54,6 +54,48 @@ sub listens_to
     my ($listener) = listeners($h);
     return $listener->{remote_pid};
 }
+# Bytes that wait in howdah's socket with this local port.
+sub unread
+{
+    my ($port) = @_;
+    my $line = sprintf('\w+:%04X \w+:%04X \w+ \w+:', $port, $node->port);
+    return Howdah::slurp('/proc/self/net/tcp') =~ /: $line(\w+)/ ? hex($1) : 0;
+}
+
+# How often a thread of howdah's has waited for something.
+sub switches { return Howdah::slurp("/proc/$_[0]/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : die; }
+# Which of them work when this is done twenty times.
+sub at_work
+{
+    my ($threads, $do) = @_;
+    my %before = map { $_ => switches($_) } @$threads;
+    $do->() for 1 .. 20;
+    return grep { switches($_) >= $before{$_} + 20 } @$threads;
+}
+# The thread of the listening server, that of a client that listens to x and y, and this client: not one thread for both.
+sub apart
+{
+    my ($h, $tell) = @_;
+    my @threads = grep { Howdah::slurp("/proc/$_/comm") =~ /^howdah:/ } map { m{(\d+)\z} } glob('/proc/' . $h->pid . '/task/*');
+    for (1 .. 20) {
+        my $c = client($h);
+        $c->rows($_) for 'listen x', 'listen y';
+        no_pins($h);
+        my @own = at_work(\@threads, sub { $c->value('select 1') });
+        my @all = at_work(\@threads, sub { $tell->rows("notify y, 'm'"); hear($c, 'm') });
+        return ((grep { $_ != $own[0] } @all), @own, $c) if @own == 1 && @all == 2;
+        $c->send(Wire::terminate());
+        $c->recv_all;
+    }
+    die "no client in another thread than the listening server\n";
+}
+sub ptrace
+{
+    my ($request, $thread) = @_;
+    my %requests = (SEIZE => 0x4206, INTERRUPT => 0x4207, DETACH => 17);
+    syscall(SYS_ptrace(), $requests{$request}, $thread, 0, 0) == 0 or die "could not stop a thread: $!\n";
+    return;
+}
 
 my $extended = sub {
     my ($c, $sql) = @_;
@@ -191,6 +233,57 @@ my $simple = sub { my ($c, $sql) = @_; $c->rows($sql); };
     no_pins($h);
     $tell->rows("notify $_, 'free'") for qw(y x);
     is_deeply([hear($c, 'free')], ['x free'], '... and when it is not any more');
+    $h->stop;
+}
+
+# ---- a client that keeps its server, and begins anew ----
+{
+    my $h = start();
+    my ($c, $tell) = (client($h), direct());
+    my $taken_over = sub { $h->poll_until(sub { join('', map { $_->{reasons} } @{$h->show('PINS')}) eq 'temp' }, 'it is heard for'); };
+    $c->rows('create temp table t(a int)');
+    for my $unlisten ('x', 'never') {
+        $c->rows('listen x');
+        $taken_over->();
+        $c->rows('begin'); $c->rows("unlisten $unlisten"); $c->rows('commit');
+    }
+    $tell->rows("notify x, 'still'");
+    is_deeply([hear($c, 'still')], ['x still'], 'LISTEN, UNLISTEN and LISTEN again on a server that is kept');
+    $h->stop;
+}
+
+# ---- a notification that is on its way while its channel is left and listened to again ----
+SKIP: {
+    skip 'no syscall.ph to stop a thread with', 1 if !eval { require 'syscall.ph'; 1 };
+    my $h = start();
+    my ($tell, $lock) = (direct(), direct());
+    my ($hearing, $its, $c) = apart($h, $tell);
+    my ($listener) = listeners($h);
+    if (!eval { ptrace(SEIZE => $hearing); 1 }) {
+        $h->stop;
+        skip "no right to: $@", 1;
+    }
+    ptrace(INTERRUPT => $hearing);
+    waitpid($hearing, 0x40000000) == $hearing or die "could not stop a thread: $!\n"; # __WALL
+    $tell->rows("notify x, 'old'");
+    $h->poll_until(sub { unread($listener->{local_port}) }, 'the listening server has told howdah');
+    $c->rows($_) for 'unlisten x', 'listen x', 'select 1'; # the last one waits until howdah knows what has become of that
+    # What may change the session, and does not end: there is no moment to tell something in, before x is taken over.
+    $lock->rows('select pg_advisory_lock(1)');
+    $c->send(Wire::query('set my.a = 1; select pg_advisory_xact_lock(1)'));
+    $h->poll_until(sub { $tell->value("select count(*) from pg_locks where not granted") }, 'it waits');
+    ptrace(DETACH => $hearing);
+    $h->poll_until(sub { !unread($listener->{local_port}) && $tell->value(qq{
+        select count(*) from pg_stat_activity where pid = $listener->{remote_pid} and state = 'idle' and query like 'LISTEN "x"%'}) },
+        'the listening server listens to it again');
+    $tell->rows("notify x, 'new'");
+    client($h)->value('select 1') for 1 .. 10; # both threads have had their mail
+    $lock->rows('select pg_advisory_unlock(1)');
+    my @heard = map { $_->[0] eq 'A' ? join(' ', notification($_->[1])) : () } $c->recv_until('Z');
+    no_pins($h);
+    $tell->rows("notify $_, 'end'") for 'x', 'y';
+    is_deeply([@heard, hear($c, 'end'), hear($c, 'end')], ['x new', 'x end', 'y end'],
+        'what was told of a channel before it was left is not heard when it is listened to again');
     $h->stop;
 }
 

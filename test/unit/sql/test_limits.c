@@ -191,6 +191,26 @@ static void a_long_string_costs_little_more_than_its_bytes(void **state)
     sql_facts_free(facts);
 }
 
+/* PostgreSQL's scanner would take seconds. */
+static void long_rows_of_operators_are_not_parsed(void **state)
+{
+    static const struct shape shapes[] = {
+        {"", "/*", "", "", ""},
+        {"SELECT 1 ", "+-", "1", "", ""},
+        {"SELECT /*", "/*", "", "*/", ""},
+        {"SELECT 1 ", "*/", "", "", ""},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct sql_facts *facts = facts_of(&shapes[i], 30000);
+        assert_int_equal(facts->effects, SQL_UNPARSED);
+        sql_facts_free(facts);
+    }
+    static const struct shape line = {"/*", "-=", "*/ SELECT 1", "", ""};
+    struct sql_facts *facts = facts_of(&line, 200);
+    assert_int_equal(facts->effects, 0);
+    sql_facts_free(facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(the_grammar_does_not_recurse_without_end),
         cmocka_unit_test(long_flat_texts_are_parsed),
         cmocka_unit_test(a_text_that_needs_too_much_is_not_parsed),
+        cmocka_unit_test(long_rows_of_operators_are_not_parsed),
         cmocka_unit_test(a_long_string_costs_little_more_than_its_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
