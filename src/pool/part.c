@@ -281,7 +281,8 @@ unsigned part_epoch(const struct part *part)
 bool part_is_outdated(const struct part *part, const struct server *server)
 {
     return server->closing_asked || server->target != part->target ||
-           server->epoch != part_epoch(part);
+           server->epoch != part_epoch(part) ||
+           (server->untracked && part->session_state != STATE_OFF);
 }
 
 bool part_is_stale(const struct part *part, const struct server *server)
@@ -296,6 +297,13 @@ const char *part_reason_to_close_all(const struct part *part)
     if (part->db == NULL)
         return "database removed";
     return part_paused(part) ? "pause mode" : NULL;
+}
+
+/* What its client has left there is not known. */
+static bool is_left_untracked(const struct part *part)
+{
+    return part->session_state == STATE_OFF &&
+           (part->mode != POOL_SESSION || part->worker->settings->server_reset_query[0] == '\0');
 }
 
 /* A limit may have been lowered. */
@@ -402,6 +410,7 @@ void part_release(struct server *server)
 {
     struct part *part = server->part;
     assert(server_is_clean(server));
+    server->untracked |= is_left_untracked(part);
     const char *reason = reason_to_close(part, server);
     if (reason != NULL) {
         server_close(server, reason);

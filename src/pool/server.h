@@ -72,10 +72,11 @@ struct server {
     bool unchecked;    /* IDLE for so long that it must be tested before it is lent */
     bool listens;      /* it is the listening server of its pool, outside of pool_size */
     bool parses;       /* a Parse was sent since the queue of replies was empty */
-    bool setting;      /* its client's settings are on their way: what it has is not known */
-    uint8_t undo;      /* enum undo: what its client leaves behind, and CLEANING takes back */
-    struct buf again;  /* the client's batch at work, if it may be sent once more; see retry.h */
-    uint32_t again_replies; /* how many were expected when it had been sent */
+    bool untracked; /* a client has had it whose session nobody looked after, see session/state.h */
+    bool setting;   /* its client's settings are on their way: what it has is not known */
+    uint8_t undo;   /* enum undo: what its client leaves behind, and CLEANING takes back */
+    struct buf again; /* the client's batch at work, if it may be sent once more; see retry.h */
+    uint32_t again_replies; /* how many replies it has, with what is behind it */
     uint32_t remain;        /* bytes of the message that streams still to come */
     struct buf stash;       /* the beginning of a message that is needed whole */
     struct params *params;  /* counted: what its session is set to */

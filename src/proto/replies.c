@@ -44,13 +44,18 @@ uint32_t replies_count_syncs(const struct replies *replies)
     return syncs;
 }
 
+uint32_t replies_count_own_first(const struct replies *replies)
+{
+    uint32_t n = 0;
+    while (n < replies->count &&
+           (at(replies, n)->action == REPLY_SWALLOW || at(replies, n)->action == REPLY_INJECT))
+        n++;
+    return n;
+}
+
 bool replies_any_for_client(const struct replies *replies)
 {
-    for (uint32_t i = 0; i < replies->count; i++) {
-        if (at(replies, i)->action != REPLY_SWALLOW && at(replies, i)->action != REPLY_INJECT)
-            return true;
-    }
-    return false;
+    return replies_count_own_first(replies) < replies->count;
 }
 
 bool replies_only_syncs_follow(const struct replies *replies)

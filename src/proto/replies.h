@@ -114,6 +114,9 @@ bool replies_want_copy_data(const struct replies *replies);
 /* Is there a simple query whose ReadyForQuery is to come, without more from the client? */
 bool replies_query_to_come(const struct replies *replies);
 
+/* How many come of our own requests before the first that the client gets. */
+uint32_t replies_count_own_first(const struct replies *replies);
+
 /* Is there anything to come that the client gets? */
 bool replies_any_for_client(const struct replies *replies);
 

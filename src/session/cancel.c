@@ -12,6 +12,7 @@
 #include "pool/server.h"
 #include "session/client.h"
 #include "session/peers.h"
+#include "session/traces.h"
 #include "session/worker.h"
 
 enum { KEY_LEN = CANCEL_KEY_LEN };
@@ -166,7 +167,9 @@ static void deliver(struct mail *mail, struct loop *loop)
     }
     struct client *client = CONTAINER_OF(entry, struct client, by_key);
     request->reason = "successfully sent cancel request";
-    if (client->state == CLIENT_ACTIVE && !replies_settled(&client->server->replies)) {
+    /* What we ask its server behind its statement is not the client's. */
+    if (client->state == CLIENT_ACTIVE && !traces_stall(client->traces) &&
+        !replies_settled(&client->server->replies)) {
         request->mail.deliver = deliver_back;
         server_cancel(client->server, loop_of_origin(request), &request->mail);
         return;

@@ -558,7 +558,8 @@ bool client_end_if_outdated(struct client *client)
 {
     const struct server *server = client->server;
     struct err err;
-    if (!client_in_session_mode(client) || server->txn != TXN_IDLE || server->replies.open ||
+    bool keeps = client_in_session_mode(client) || traces_pin(client->traces);
+    if (!keeps || server->txn != TXN_IDLE || server->replies.open ||
         !replies_settled(&server->replies) || client->remain > 0 || server->remain > 0 ||
         !part_is_outdated(client->part, server)) /* DRAIN ends no session */
         return false;

@@ -51,11 +51,14 @@ void forward_query(struct client *client, const char *sql, enum reply_action act
     buf_done(&out);
 }
 
+/* The client's message is right behind it.  If the server refuses a setting, such as a role that the client
+ * may not take any more, it must not run that as somebody else: an error ends its session. */
 static void send_difference(struct client *client, const struct params *from,
                             const struct params *to, void *note)
 {
     struct params_table *table = client->worker->proxy->pools->params;
     struct buf sql = BUF_NONE;
+    buf_append_str(&sql, "SET LOCAL exit_on_error=on;");
     if (params_difference(table, from, to, &sql)) {
         buf_append_u8(&sql, '\0');
         forward_query(client, sql.data, REPLY_INJECT, note);

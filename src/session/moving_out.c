@@ -13,6 +13,7 @@
 #include "session/listen.h"
 #include "session/moving.h"
 #include "session/names.h"
+#include "session/traces.h"
 #include "session/worker.h"
 
 /* ---- the record ---- */
@@ -116,7 +117,8 @@ static void count(const struct client *client, struct moving_rest *rest)
         rest->login++;
     else if (client->replication != STARTUP_NO_REPLICATION)
         rest->replication++;
-    else if (client_in_session_mode(client) || client->subscriber != NULL)
+    else if (client_in_session_mode(client) || client->subscriber != NULL ||
+             traces_pin(client->traces))
         rest->session++;
     else
         rest->busy++;

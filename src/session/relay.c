@@ -429,6 +429,20 @@ static bool must_go_on(const struct server *server, struct client *client)
            (client->stalled && client->first && !traces_pin(client->traces));
 }
 
+/* The lease goes on.  False: the client has been closed. */
+static bool go_on_with(const struct server *server, struct client *client)
+{
+    if (client->worker->pool.settings->server_fast_close && client_end_if_outdated(client))
+        return false;
+    if (!is_between_transactions(server, client))
+        return true;
+    if (traces_pin(client->traces))
+        state_rest(client);
+    if (client->subscriber != NULL)
+        subscriber_deliver(client);
+    return true;
+}
+
 /* One read, and what it brought.  False: there is no pair any more. */
 static bool turn(struct server *server, struct client *client)
 {
@@ -456,15 +470,10 @@ static bool turn(struct server *server, struct client *client)
         return !client_end_after_goodbye(client);
     } else if (must_go_on(server, client)) {
         return true;
-    } else if (traces_pin(client->traces) && is_between_transactions(server, client)) {
-        state_rest(client);
-        if (client->subscriber != NULL)
-            subscriber_deliver(client);
-        return true;
     } else if (lease_is_over(server, client)) {
         client_give_back(client);
     } else {
-        return !worker->pool.settings->server_fast_close || !client_end_if_outdated(client);
+        return go_on_with(server, client);
     }
     return false;
 }

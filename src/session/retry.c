@@ -25,7 +25,7 @@ void retry_keep(struct client *client, const char *input, size_t len)
     if (input == NULL || len > KEPT_MAX || again)
         return;
     buf_append(&server->again, input, len);
-    server->again_replies = server->replies.count;
+    server->again_replies = server->replies.count - replies_count_own_first(&server->replies);
 }
 
 /* The text of the error may be translated; the function that raises it is not. */

@@ -7,8 +7,9 @@
  * prepared again at its next use, on each server.
  *
  * The batch itself is sent once more, unseen by the client, if nothing of it can have had an effect or
- * been answered: it was the only one under way, outside a transaction, and failed at its first Bind.  It
- * must ask to describe the result, or else the client would read the new one by what it knows of the old.
+ * been answered: it was the only one under way, outside a transaction, and failed at its first Bind, with
+ * nothing but requests of our own in front.  It must ask to describe the result, or else the client would
+ * read the new one by what it knows of the old.
  *
  * Threading:  the thread of the client's worker
  */

@@ -22,6 +22,7 @@ enum {
     SETTINGS_MAX = 64, /* more of them, or more bytes, are not carried */
     SETTINGS_BYTES = 8192,
     RECHECK_US = 5000000, /* so old may be what is known of a pin when a transaction ends */
+    FAILURES_MAX = 3,     /* of the question in a row; then it is not asked any more */
 };
 
 char state_probe_note;
@@ -247,16 +248,20 @@ static void put(struct client *client, const char *name, const char *value)
     params_put(table, &client->server->params, name, value);
 }
 
-/* Without SET ROLE the role is "none"; without SET SESSION AUTHORIZATION the session is the user's. */
+/* Without SET ROLE the role is "none"; without SET SESSION AUTHORIZATION the session is the user's.  What
+ * the client began with follows it as any other setting. */
 static bool take_identity(struct client *client, const char *name, const char *value)
 {
     if (!params_is_identity(name))
         return false;
     const char *usual = strcmp(name, "role") == 0 ? "none" : client->part->pool->user;
+    const char *wish =
+        client->wishes != NULL ? params_find(table_of(client), client->wishes, name) : NULL;
     bool none = value == NULL || strcmp(value, usual) == 0;
-    if (settings_of(client)->session_role == ROLE_CARRY)
-        put(client, name, none ? NULL : value);
-    else if (!none)
+    bool carries = settings_of(client)->session_role == ROLE_CARRY ||
+                   (!none && wish != NULL && strcmp(value, wish) == 0);
+    put(client, name, none || !carries ? NULL : value);
+    if (!none && !carries)
         client->traces->found |= PIN_ROLE;
     return true;
 }
@@ -357,15 +362,18 @@ static void learn_functions(struct client *client)
     traces->unnamed_calls = false;
 }
 
-/* A setting that its user may not read, but perhaps set, fails the question.  Then the list of all settings is
- * asked for, which has it not; so it is taken back when the lease ends. */
-static bool ask_by_list(struct client *client)
+/* A cancel request may have come too late: the question is asked again.  If that fails, too, it may be for a
+ * setting that its user may set, but not read.  Then the list of all settings is asked for, which has it not;
+ * so it is taken back when the lease ends. */
+static bool ask_again(struct client *client)
 {
     struct traces *traces = client->traces;
-    if (traces->lists_only || (traces->asked & PROBE_SETTINGS) == 0)
+    if (++traces->failures == FAILURES_MAX)
         return false;
-    traces->lists_only = traces->relists = true;
-    client->server->undo |= UNDO_SETTINGS;
+    if (traces->failures == FAILURES_MAX - 1 && (traces->asked & PROBE_SETTINGS) != 0) {
+        traces->lists_only = traces->relists = true;
+        client->server->undo |= UNDO_SETTINGS;
+    }
     return true; /* what was touched is still to be known */
 }
 
@@ -389,13 +397,15 @@ void state_probed(struct client *client, enum reply_outcome outcome)
     traces->known_us = clock_now_us();
     if (client->worker->has_query_timeouts)
         client_set_deadline(client);
-    if (traces->failed && ask_by_list(client))
+    bool failed = traces->failed || outcome == REPLY_FAILED;
+    if (failed && ask_again(client))
         return;
     learn_functions(client);
-    if (traces->failed || outcome == REPLY_FAILED)
+    if (failed)
         traces->found |= PIN_UNKNOWN;
     else
         take_all(client);
+    traces->failures = 0;
     traces->touched = 0;
     traces->relists = traces->lists_only = false;
     buf_clear(&traces->names);

@@ -35,7 +35,7 @@ static const struct settings *settings_of(const struct client *client)
 bool state_is_tracked(const struct client *client)
 {
     return (client->part->session_state != STATE_OFF && !client->keeps_server) ||
-           client->subscriber != NULL;
+           client->subscriber != NULL || traces_pin(client->traces);
 }
 
 /* ---- what a statement may do ---- */
@@ -298,6 +298,21 @@ static void touch_anything(struct client *client, const char *text, size_t len)
     struct traces *traces = traces_get(client);
     traces->touched |= SQL_UNPARSED;
     keep_cause(traces, text, len);
+}
+
+/* In transaction mode others may have left something on its server before: that is not its own. */
+void state_before_reload(struct client *client)
+{
+    client->untracked = client->state == CLIENT_ACTIVE && !state_is_tracked(client) &&
+                        (client_in_session_mode(client) || !client->server->untracked);
+}
+
+void state_after_reload(struct client *client)
+{
+    if (!client->untracked || !state_is_tracked(client))
+        return;
+    touch_anything(client, "(RELOAD)", 8);
+    client->own_names = client->names.count == 0;
 }
 
 /* Literals are read by it. */

@@ -41,6 +41,9 @@ extern char state_probe_note; /* of the probe in the reply queue */
 
 /* Is this client's session looked after?  false: as PgBouncer, what it sets is lost, or stays. */
 bool state_is_tracked(const struct client *client);
+/* Around a change of the settings: of what a client did while nobody looked its server is asked then. */
+void state_before_reload(struct client *client);
+void state_after_reload(struct client *client);
 
 /* Before they are sent: a simple query, and a Bind of a statement.  text: with or without its NUL; NULL:
  * not known.  whole: it is all there.  values: of the Bind, behind the name of the statement; or NULL.

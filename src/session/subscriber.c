@@ -479,10 +479,10 @@ static void finish(struct subscriber *subscriber)
     buf_done(&subscriber->adding);
     end_switch(subscriber, STEP_RESTING);
     pins_set(client, client->traces->pins & ~(uint32_t)PIN_LISTEN);
+    if (client->traces->pins != 0 || client_in_session_mode(client))
+        tell_server(subscriber, "*");
     if (client->traces->pins == 0)
         traces_free(client);
-    else
-        tell_server(subscriber, "*");
 }
 
 static void take_server_mark(struct subscriber *subscriber, const char *payload)

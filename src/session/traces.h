@@ -27,6 +27,7 @@ struct traces {
     bool switching;                /* its channels are being taken over: see subscriber.h */
     uint8_t asked;                 /* enum probe */
     bool failed;                   /* ... and is an error */
+    uint8_t failures;              /* ... as so many before */
     bool relisted;                 /* ... and has begun to list the settings */
     bool relists;                  /* a setting was reset: they are all asked for */
     bool lists_only;               /* ... as one that was asked for by its name may not be read */

@@ -12,6 +12,7 @@
 #include "session/functions.h"
 #include "session/listen.h"
 #include "session/moving.h"
+#include "session/state.h"
 #include "session/suspend.h"
 #include "topology/view.h"
 
@@ -158,8 +159,13 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
 {
     struct worker_mail *news = (struct worker_mail *)mail;
     struct worker *worker = news->worker;
+    struct client *client;
+    TAILQ_FOREACH (client, &worker->clients, entry)
+        state_before_reload(client);
     take_settings(worker, news->settings);
     pool_worker_reload(&worker->pool, news->settings);
+    TAILQ_FOREACH (client, &worker->clients, entry)
+        state_after_reload(client);
     peers_reload(worker);
     dismiss_clients(worker);
     mem_free(news);

@@ -193,8 +193,11 @@ static void what_is_not_the_clients_is_nothing_to_wait_for(void **state)
     expect(&replies, REPLY_QUERY, REPLY_SWALLOW, NULL);
     expect(&replies, REPLY_SYNC, REPLY_INJECT, NULL);
     assert_false(replies_any_for_client(&replies));
+    assert_int_equal(replies_count_own_first(&replies), 2);
     expect(&replies, REPLY_SYNC, REPLY_FORWARD, NULL);
+    expect(&replies, REPLY_QUERY, REPLY_SWALLOW, NULL);
     assert_true(replies_any_for_client(&replies));
+    assert_int_equal(replies_count_own_first(&replies), 2);
     replies_done(&replies);
 }
 
