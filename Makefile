@@ -40,7 +40,7 @@ PARSER_LIBS := -l:libpg_query.a -Wl,--wrap=check_stack_depth -Wl,--wrap=exprLoca
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null || \
         echo -levent_core -levent_pthreads -lcrypto -linih -lidn -lpq)
-LIBS = $(PARSER_LIBS) $(PKG_LIBS)
+LIBS = $(PARSER_LIBS) $(PKG_LIBS) -lm
 CFLAGS ?= $(OPTIMIZE) -g
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DHOWDAH_VERSION='"$(VERSION)"' -Isrc -MMD -MP -pthread \
         $(FEATURES) $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)

@@ -12,6 +12,7 @@
 #include "conf/settings.h"
 #include "proto/message.h"
 #include "session/console.h"
+#include "topology/topology.h"
 
 void act_begin(struct request *request)
 {
@@ -115,6 +116,25 @@ void act_resume(struct request *request)
         request_fail(request, &err);
     else
         request_done(request, "RESUME");
+}
+
+static void set_ejected(struct request *request, bool ejected)
+{
+    struct err err;
+    if (topology_eject(request->control->topology, request->command.argument, ejected, &err))
+        request_done(request, request->command.verb->name);
+    else
+        request_fail(request, &err);
+}
+
+void act_eject(struct request *request)
+{
+    set_ejected(request, true);
+}
+
+void act_admit(struct request *request)
+{
+    set_ejected(request, false);
 }
 
 static void set_disabled(struct request *request, bool disabled)

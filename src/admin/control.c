@@ -21,6 +21,7 @@
 #include "pool/welcome.h"
 #include "session/cancel.h"
 #include "session/console.h"
+#include "topology/catalogs.h"
 #include "topology/topology.h"
 
 enum { POLL_EVERY_US = 10000 };
@@ -48,6 +49,7 @@ bool control_use(struct control *control, struct settings *settings, struct err 
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         worker_post_settings(control->proxy->workers[i], settings);
     topology_use(control->topology, settings);
+    catalogs_use(control->catalogs, settings);
     stats_reload(control);
     return true;
 }
@@ -422,8 +424,16 @@ static void publish_view(void *context, struct topology_view *view)
     struct control *control = context;
     topology_view_unref(control->view);
     control->view = topology_view_ref(view);
+    catalogs_take_view(control->catalogs, view);
     for (unsigned i = 0; i < control->proxy->n_workers; i++)
         worker_post_view(control->proxy->workers[i], view);
+}
+
+static void publish_catalogs(void *context, struct catalog_set *catalogs)
+{
+    struct control *control = context;
+    for (unsigned i = 0; i < control->proxy->n_workers; i++)
+        worker_post_catalogs(control->proxy->workers[i], catalogs);
 }
 
 struct control *control_new(struct proxy *proxy, struct settings *settings)
@@ -450,6 +460,12 @@ struct control *control_new(struct proxy *proxy, struct settings *settings)
     control->giver = giver_new(control);
     resolver_set_ttl(proxy->pools->resolver, settings->dns_max_ttl_us,
                      settings->dns_nxdomain_ttl_us);
+    control->catalogs =
+        catalogs_new(control->loop, proxy->pools->resolver, publish_catalogs, control);
+    proxy->pools->catalogs = control->catalogs;
+    proxy->pools->want_catalog = catalogs_want;
+    proxy->pools->renew_catalog = catalogs_are_old;
+    catalogs_use(control->catalogs, settings);
     control->topology = topology_new(control->loop, proxy->pools->resolver, publish_view, control);
     proxy->pools->topology = control->topology;
     proxy->pools->hurry = topology_hurry;
@@ -481,6 +497,7 @@ void control_free(struct control *control)
     while (!TAILQ_EMPTY(&control->sessions))
         session_close(TAILQ_FIRST(&control->sessions), NULL);
     topology_stop(control->topology);
+    catalogs_stop(control->catalogs);
     giver_end(control->giver);
     loop_drain(control->loop); /* answers, for orphans now, and clients on their way */
     answer_pauses(control);
@@ -497,6 +514,7 @@ void control_free(struct control *control)
     giver_free(control->giver);
     taker_free(control->taker);
     topology_free(control->topology);
+    catalogs_free(control->catalogs);
     topology_view_unref(control->view);
     loop_free(control->loop);
     settings_unref(control->settings);

@@ -34,6 +34,7 @@ struct giver;
 struct request;
 struct settings;
 struct taker;
+struct catalogs;
 struct topology;
 struct topology_view;
 
@@ -68,6 +69,7 @@ struct control {
     struct pool *retiring;  /* owned list: out of the registry, but workers may know them */
     struct stats stats;
     struct supervisor supervisor;
+    struct catalogs *catalogs;  /* owned */
     struct topology *topology;  /* owned */
     struct topology_view *view; /* counted: what the workers have, or will have soon */
     struct giver *giver;        /* owned: for a process that takes over from us */

@@ -16,6 +16,7 @@ void show_fds(struct request *request);
 void show_waiters(struct request *request);
 void show_pins(struct request *request);
 void show_pin_counts(struct request *request);
+void show_routes(struct request *request);
 void show_latency(struct request *request);
 void show_pools(struct request *request);
 void show_lists(struct request *request);
@@ -35,6 +36,7 @@ void show_mem(struct request *request);
 void show_dns_hosts(struct request *request);
 void show_dns_zones(struct request *request);
 void show_nodes(struct request *request);
+void show_failovers(struct request *request);
 void show_variable(struct request *request);
 
 void act_set(struct request *request);
@@ -52,6 +54,8 @@ void act_shutdown(struct request *request);
 void act_reconnect(struct request *request);
 void act_wait_close(struct request *request);
 void act_kill(struct request *request);
+void act_eject(struct request *request);
+void act_admit(struct request *request);
 void act_kill_server(struct request *request);
 void act_kill_client(struct request *request);
 

@@ -78,7 +78,7 @@ static void ask_pools(struct worker *worker, struct buf *answer, const void *con
     TAILQ_FOREACH (part, &worker->pool.parts, entry) {
         int waiting = part->n_waiting + part->n_expecting;
         struct cancel_counts cancels = cancel_count(part);
-        struct pool_row row = {.pool = part->pool,
+        struct pool_row row = {.pool = part->pool->home != NULL ? part->pool->home : part->pool,
                                .mode = part->mode,
                                .cl_active = part->n_clients - waiting,
                                .cl_waiting = waiting,

@@ -54,6 +54,8 @@ static const struct table_column pin_columns[] = {
 
 static const struct table_column pin_count_columns[] = {T("reason"), I("now"), Q("total")};
 
+static const struct table_column route_columns[] = {T("kind"), T("reason"), Q("count")};
+
 static const struct table_column latency_columns[] = {
     T("database"), T("kind"), Q("count"), Q("p50"), Q("p90"), Q("p99"), Q("p99.9"), Q("max"),
 };
@@ -186,8 +188,14 @@ static const struct table_column host_columns[] = {T("hostname"), Q("ttl"), T("a
 static const struct table_column zone_columns[] = {T("zonename"), Q("serial"), I("count")};
 
 static const struct table_column node_columns[] = {
-    T("cluster"),  T("node"), T("host"),   I("port"),  T("state"),
-    Q("timeline"), T("lsn"),  Q("age_ms"), T("error"),
+    T("cluster"),    T("node"),          T("host"),     I("port"),      T("state"),
+    T("role"),       T("no_reads"),      Q("timeline"), T("lsn"),       Q("lag_ms"),
+    Q("lag_bytes"),  T("replay_paused"), Q("age_ms"),   T("error"),     I("outstanding"),
+    Q("latency_us"), Q("reads"),         Q("writes"),   I("ejections"), Q("ejected_ms"),
+};
+
+static const struct table_column failover_columns[] = {
+    T("time"), T("cluster"), T("from"), T("to"), Q("timeline"), Q("without_ms"),
 };
 
 #undef T
@@ -229,6 +237,8 @@ const struct verb command_verbs[] = {
          "clients that keep a server for the state of their session, why, and for which statement"),
     SHOW("PIN_COUNTS", show_pin_counts, pin_count_columns,
          "of SHOW PINS, how many there are now and were since the start, by reason"),
+    SHOW("ROUTES", show_routes, route_columns,
+         "where statements of databases that split have gone, and why"),
     SHOW("DATABASES", show_databases, database_columns,
          "databases: where they are, their limits, and whether they are paused or disabled"),
     SHOW("USERS", show_users, user_columns, "users: their limits and how much of them is used"),
@@ -254,7 +264,9 @@ const struct verb command_verbs[] = {
          "host names that were looked up, and for how many seconds the answer counts"),
     SHOW("DNS_ZONES", show_dns_zones, zone_columns, "no rows: howdah polls no zones"),
     SHOW("NODES", show_nodes, node_columns,
-         "nodes of the clusters: which is the primary, and when that was seen"),
+         "nodes of the clusters: what they are, how far behind, and why they serve no reads"),
+    SHOW("FAILOVERS", show_failovers, failover_columns,
+         "changes of primaries since the start, the last one first"),
     {"SHOW", "FDS", RIGHT_CHANGE, ARGUMENT_NONE, show_fds, ROWS(fd_columns), "SHOW", "",
      "file descriptors of sockets, with keys that cancel requests need; on the unix socket only"},
     {"SHOW", VERB_VARIABLE, RIGHT_LOOK, ARGUMENT_NONE, show_variable, NO_ROWS, "SHOW", "variable",
@@ -282,6 +294,10 @@ const struct verb command_verbs[] = {
         "closes one client, by its id in SHOW CLIENTS"),
     ACT("KILL_SERVER", ARGUMENT_MUST, "id", act_kill_server,
         "closes one server, by its id in SHOW SERVERS, and the client that has it"),
+    ACT("EJECT", ARGUMENT_MUST, "node", act_eject,
+        "no reads from a node (or cluster.node), until ADMIT; those under way go on"),
+    ACT("ADMIT", ARGUMENT_MUST, "node", act_admit,
+        "ends EJECT, and any ejection after failed connections"),
     ACT("SUSPEND", ARGUMENT_NONE, "", act_suspend,
         "stops all traffic between two messages, and lets nobody in; ends with RESUME, or when its "
         "admin leaves"),

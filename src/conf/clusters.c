@@ -19,7 +19,7 @@ static const char node_prefix[] = "node.";
 enum {
     NAME_MAX_LEN = 32, /* what inih takes for a section has an end */
     DEFAULT_PORT = 5432,
-    MOST_NODES = 64,
+    TEXTS_MAX = 65535,
 };
 
 #define PROBE_INTERVAL_US     INT64_C(500000)
@@ -44,30 +44,30 @@ struct conf_clusters {
 
 /* clang-format off */
 static const struct conf_key node_keys[] = {
-    {"host",   KEY_HOST,       NODE(host), CONF_HOST_MAX},
-    {"port",   KEY_PORT,       NODE(port), 0},
-    {"role",   KEY_NODE_ROLE,  NODE(role), 0},
-    {"weight", KEY_LATER_TEXT, 0,          0},
-    {"zone",   KEY_LATER_TEXT, 0,          0},
-    {NULL,     KEY_END,        0,          0},
+    {"host",   KEY_HOST,      NODE(host),   CONF_HOST_MAX},
+    {"port",   KEY_PORT,      NODE(port),   0},
+    {"role",   KEY_NODE_ROLE, NODE(role),   0},
+    {"weight", KEY_WEIGHT,    NODE(weight), 0},
+    {"zone",   KEY_TEXT,      NODE(zone),   LIMIT_NAME},
+    {NULL,     KEY_END,       0,            0},
 };
 
 static const struct conf_key cluster_keys[] = {
-    {"probe_interval",      KEY_TIME,       CLUSTER(probe_interval_us),   0},
-    {"probe_user",          KEY_TEXT,       CLUSTER(probe_user),          LIMIT_NAME},
-    {"probe_dbname",        KEY_TEXT,       CLUSTER(probe_dbname),        LIMIT_NAME},
-    {"failover_timeout",    KEY_TIME,       CLUSTER(failover_timeout_us), 0},
-    {"read_write_split",    KEY_LATER_OFF,  0,                            0},
-    {"read_from",           KEY_LATER_TEXT, 0,                            0},
-    {"balance",             KEY_LATER_TEXT, 0,                            0},
-    {"max_lag",             KEY_LATER_TEXT, 0,                            0},
-    {"max_lag_bytes",       KEY_LATER_TEXT, 0,                            0},
-    {"reads_follow_writes", KEY_LATER_OFF,  0,                            0},
-    {"read_functions",      KEY_LATER_TEXT, 0,                            0},
-    {"write_functions",     KEY_LATER_TEXT, 0,                            0},
-    {"write_patterns",      KEY_LATER_TEXT, 0,                            0},
-    {"zone",                KEY_LATER_TEXT, 0,                            0},
-    {NULL,                  KEY_END,        0,                            0},
+    {"probe_interval",      KEY_TIME,         CLUSTER(probe_interval_us),   0},
+    {"probe_user",          KEY_TEXT,         CLUSTER(probe_user),          LIMIT_NAME},
+    {"probe_dbname",        KEY_TEXT,         CLUSTER(probe_dbname),        LIMIT_NAME},
+    {"failover_timeout",    KEY_TIME,         CLUSTER(failover_timeout_us), 0},
+    {"read_write_split",    KEY_BOOL,         CLUSTER(read_write_split),    0},
+    {"read_from",           KEY_READ_FROM,    CLUSTER(read_from),           0},
+    {"balance",             KEY_BALANCE,      CLUSTER(balance),             0},
+    {"max_lag",             KEY_LAG,          CLUSTER(max_lag_us),          0},
+    {"max_lag_bytes",       KEY_BYTES,        CLUSTER(max_lag_bytes),       0},
+    {"reads_follow_writes", KEY_READS_FOLLOW, CLUSTER(reads_follow_writes), 0},
+    {"read_functions",      KEY_FUNCTIONS,    CLUSTER(read_functions),      TEXTS_MAX},
+    {"write_functions",     KEY_FUNCTIONS,    CLUSTER(write_functions),     TEXTS_MAX},
+    {"write_patterns",      KEY_PATTERN,      CLUSTER(write_patterns),      TEXTS_MAX},
+    {"zone",                KEY_TEXT,         CLUSTER(zone),                LIMIT_NAME},
+    {NULL,                  KEY_END,          0,                            0},
 };
 /* clang-format on */
 
@@ -172,7 +172,7 @@ static void check_unique(const struct conf_cluster *cluster, const struct conf_n
                  other->port == node->port)
             complain_about(place, "the same host and port", other);
     }
-    if (cluster->n_nodes == MOST_NODES)
+    if (cluster->n_nodes == CONF_NODES_MAX)
         conf_complain(place, "a cluster may have at most 64 nodes");
 }
 
@@ -187,6 +187,8 @@ static void add_node(struct conf_cluster *cluster, const struct ini_entry *line,
     conf_keys_store(&node, node_keys, &place);
     if (node.port == 0)
         node.port = DEFAULT_PORT;
+    if (node.weight < 0)
+        node.weight = 1;
     if (len == 0 || len > LIMIT_NAME)
         conf_complain(&place, "expected the name of a node, of 1 to 63 bytes, behind \"node.\"");
     if (report->n_errors == errors && node.host == NULL)

@@ -18,11 +18,15 @@
 struct conf_report;
 struct ini_entry;
 
+enum { CONF_NODES_MAX = 64 }; /* of a cluster */
+
 struct conf_node {
     const char *name;
     const char *host; /* a name, an address, or the directory of a unix socket */
     int port;
-    int role; /* enum node_role of conf/words.h */
+    int role;         /* enum node_role of conf/words.h */
+    int weight;       /* its share of the reads, from 1 to 100 */
+    const char *zone; /* NULL: none */
 };
 
 struct conf_cluster {
@@ -33,6 +37,17 @@ struct conf_cluster {
     const char *probe_dbname;
     int64_t probe_interval_us;
     int64_t failover_timeout_us; /* how long clients wait for a primary; 0: not at all */
+    /* Of read/write splitting; -1 and NULL: not said, and then the setting of the same name counts. */
+    int read_write_split;
+    int read_from; /* enum read_from of conf/words.h, and so on */
+    int balance;
+    int reads_follow_writes;
+    int64_t max_lag_us;
+    int64_t max_lag_bytes;
+    const char *read_functions;
+    const char *write_functions;
+    const char *write_patterns;
+    const char *zone;
 };
 
 struct conf_clusters;

@@ -70,20 +70,20 @@ static const struct conf_key database_keys[] = {
     {"max_db_client_connections", KEY_LIMIT,         DB(max_db_client_connections), 0},
     {"query_wait_timeout",        KEY_TIME,          DB(query_wait_timeout_us),     0},
     {"server_lifetime",           KEY_TIME,          DB(server_lifetime_us),        0},
-    {"auth_user",                 KEY_LATER_TEXT,    0,                             0},
-    {"auth_query",                KEY_LATER_TEXT,    0,                             0},
-    {"auth_dbname",               KEY_LATER_TEXT,    0,                             0},
+    {"auth_user",                 KEY_LATER,         0,                             0},
+    {"auth_query",                KEY_LATER,         0,                             0},
+    {"auth_dbname",               KEY_LATER,         0,                             0},
     {"connect_query",             KEY_TEXT,          DB(connect_query),             QUERY_MAX},
     {"min_pool_size",             KEY_COUNT,         DB(min_pool_size),             0},
     {"reserve_pool_size",         KEY_COUNT,         DB(reserve_pool_size),         0},
     {"reserve_pool",              KEY_COUNT,         DB(reserve_pool_size),         0},
     {"max_db_connections",        KEY_LIMIT,         DB(max_db_connections),        0},
-    {"load_balance_hosts",        KEY_BALANCE,       DB(balance_hosts),             0},
+    {"load_balance_hosts",        KEY_HOST_ORDER,    DB(balance_hosts),             0},
     {"session_state",             KEY_SESSION_STATE, DB(session_state),             0},
     {"function_state",            KEY_FUNCTION_STATE, DB(function_state),           0},
-    {"read_write_split",          KEY_LATER_OFF,     0,                             0},
-    {"max_lag",                   KEY_LATER_TEXT,    0,                             0},
-    {"reads_follow_writes",       KEY_LATER_OFF,     0,                             0},
+    {"read_write_split",          KEY_BOOL,          DB(read_write_split),          0},
+    {"max_lag",                   KEY_LAG,           DB(max_lag_us),                0},
+    {"reads_follow_writes",       KEY_READS_FOLLOW,  DB(reads_follow_writes),       0},
     {NULL,                        KEY_END,           0,                             0},
 };
 
@@ -100,9 +100,9 @@ static const struct conf_key user_keys[] = {
     {"max_user_connections",        KEY_LIMIT,       USER(max_user_connections),        0},
     {"session_state",               KEY_SESSION_STATE, USER(session_state),             0},
     {"function_state",              KEY_FUNCTION_STATE, USER(function_state),           0},
-    {"read_write_split",            KEY_LATER_OFF,   0,                                 0},
-    {"max_lag",                     KEY_LATER_TEXT,  0,                                 0},
-    {"reads_follow_writes",         KEY_LATER_OFF,   0,                                 0},
+    {"read_write_split",            KEY_BOOL,        USER(read_write_split),            0},
+    {"max_lag",                     KEY_LAG,         USER(max_lag_us),                  0},
+    {"reads_follow_writes",         KEY_READS_FOLLOW, USER(reads_follow_writes),        0},
     {NULL,                          KEY_END,         0,                                 0},
 };
 
@@ -153,6 +153,16 @@ static struct database_node *swap_database(struct conf_entries *entries, struct 
     return old;
 }
 
+/* Read/write splitting has no standbys without a cluster. */
+static void check_splitting(const struct conf_database *database, const struct conf_place *place)
+{
+    bool said = database->read_write_split >= 0 || database->max_lag_us >= 0 ||
+                database->reads_follow_writes >= 0;
+    if (said && database->cluster == NULL)
+        conf_complain(place, "keys \"read_write_split\", \"max_lag\" and \"reads_follow_writes\" "
+                             "are for a database with \"cluster\"");
+}
+
 void entries_add_database(struct conf_entries *entries, const struct ini_entry *line,
                           struct conf_report *report)
 {
@@ -164,6 +174,7 @@ void entries_add_database(struct conf_entries *entries, const struct ini_entry *
         conf_complain(&place, "the name is reserved for the admin console");
     if (node->database.cluster != NULL && (node->database.host != NULL || node->database.port != 0))
         conf_complain(&place, "key \"cluster\" excludes \"host\" and \"port\"");
+    check_splitting(&node->database, &place);
     if (node->database.port == 0)
         node->database.port = DEFAULT_PORT;
     if (report->n_errors > errors) {

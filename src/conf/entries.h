@@ -44,6 +44,9 @@ struct conf_database {
     int balance_hosts;             /* enum load_balance */
     int session_state;             /* enum session_state; -1: not said, as the next */
     int function_state;            /* enum function_state */
+    int read_write_split;          /* 0 or 1 */
+    int reads_follow_writes;       /* enum reads_follow */
+    int64_t max_lag_us;            /* 0: no bound */
     int64_t query_wait_timeout_us; /* 0: off */
     int64_t server_lifetime_us;    /* <= 0: not said */
 };
@@ -57,6 +60,9 @@ struct conf_user {
     int max_user_client_connections;
     int session_state;             /* enum session_state; -1: not said, as the next */
     int function_state;            /* enum function_state */
+    int read_write_split;          /* 0 or 1 */
+    int reads_follow_writes;       /* enum reads_follow */
+    int64_t max_lag_us;            /* 0: no bound */
     int64_t query_wait_timeout_us; /* 0: off */
     int64_t query_timeout_us;      /* <= 0: not said, as all below */
     int64_t idle_transaction_timeout_us;

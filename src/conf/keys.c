@@ -11,6 +11,7 @@
 #include "conf/connstr.h"
 #include "conf/ini.h"
 #include "conf/report.h"
+#include "conf/splitting.h"
 #include "conf/value.h"
 #include "conf/words.h"
 
@@ -22,7 +23,7 @@ static void *field_of(void *entry, const struct conf_key *key)
 static bool owns_text(const struct conf_key *key)
 {
     return key->kind == KEY_TEXT || key->kind == KEY_SECRET || key->kind == KEY_HOST ||
-           key->kind == KEY_HOSTS;
+           key->kind == KEY_HOSTS || key->kind == KEY_FUNCTIONS || key->kind == KEY_PATTERN;
 }
 
 void conf_keys_init(void *entry, const struct conf_key *keys)
@@ -31,12 +32,19 @@ void conf_keys_init(void *entry, const struct conf_key *keys)
         switch (key->kind) {
         case KEY_COUNT:
         case KEY_LIMIT:
+        case KEY_WEIGHT:
+        case KEY_BOOL:
         case KEY_SESSION_STATE:
         case KEY_FUNCTION_STATE:
         case KEY_POOL_MODE:
+        case KEY_READ_FROM:
+        case KEY_BALANCE:
+        case KEY_READS_FOLLOW:
             *(int *)field_of(entry, key) = -1;
             break;
         case KEY_TIME:
+        case KEY_LAG:
+        case KEY_BYTES:
             *(int64_t *)field_of(entry, key) = -1;
             break;
         default:
@@ -122,6 +130,29 @@ static bool store_time(int64_t *field, const struct conf_key *key, const char *v
     return true;
 }
 
+static bool store_lag(int64_t *field, const struct conf_key *key, const char *value,
+                      struct err *err)
+{
+    return value_read_lag_us(value, field) ||
+           refuse(key, value, "a time with a unit, such as 10s or 500ms, or 0", err);
+}
+
+static bool store_bytes(int64_t *field, const struct conf_key *key, const char *value,
+                        struct err *err)
+{
+    return value_read_bytes(value, 0, INT64_MAX, field) ||
+           refuse(key, value, "bytes, or with a unit such as 16MB", err);
+}
+
+static bool store_bool(int *field, const struct conf_key *key, const char *value, struct err *err)
+{
+    bool on;
+    if (!value_read_bool(value, &on))
+        return refuse(key, value, "on or off", err);
+    *field = on;
+    return true;
+}
+
 /* expected: the words, for the error. */
 static bool store_word(int *field, const struct conf_key *key, const struct conf_word *words,
                        const char *value, const char *expected, struct err *err)
@@ -157,11 +188,29 @@ static bool store(void *entry, const struct conf_key *key, const char *value, st
                           err);
     case KEY_NODE_ROLE:
         return store_word(field, key, node_role_words, value, "standby", err);
-    case KEY_LATER_TEXT:
+    case KEY_LATER:
         return value[0] == '\0' || refuse_later(key, err);
-    case KEY_LATER_OFF:
-        return value[0] == '\0' || strcmp(value, "off") == 0 || refuse_later(key, err);
+    case KEY_WEIGHT:
+        return store_int(field, key, value, 1, 100, err);
+    case KEY_LAG:
+        return store_lag(field, key, value, err);
+    case KEY_BYTES:
+        return store_bytes(field, key, value, err);
+    case KEY_BOOL:
+        return store_bool(field, key, value, err);
+    case KEY_FUNCTIONS:
+        return conf_check_functions(key->name, value, err) && store_text(field, key, value, err);
+    case KEY_PATTERN:
+        return conf_check_pattern(key->name, value, err) && store_text(field, key, value, err);
+    case KEY_READ_FROM:
+        return store_word(field, key, read_from_words, value,
+                          "prefer_standby, standby_only, any or primary", err);
     case KEY_BALANCE:
+        return store_word(field, key, balance_words, value,
+                          "least_outstanding, round_robin, random, peak_ewma or client_hash", err);
+    case KEY_READS_FOLLOW:
+        return store_word(field, key, reads_follow_words, value, "session, database or off", err);
+    case KEY_HOST_ORDER:
         return store_word(field, key, load_balance_words, value, "round-robin or disable", err);
     case KEY_SESSION_STATE:
         return store_word(field, key, session_state_words, value, "off, track or strict", err);

@@ -26,14 +26,22 @@ enum key_kind {
     KEY_PORT,  /* 0 for not said */
     KEY_COUNT, /* -1 for not said */
     KEY_LIMIT, /* any negative number for not said */
+    KEY_WEIGHT,
     KEY_TIME,
+    KEY_LAG,
+    KEY_BYTES,
+    KEY_BOOL, /* -1 for not said, as the words */
     KEY_POOL_MODE,
-    KEY_BALANCE,
     KEY_SESSION_STATE,
     KEY_FUNCTION_STATE,
-    KEY_NODE_ROLE,
-    KEY_LATER_TEXT, /* those of later versions */
-    KEY_LATER_OFF,  /* the same, but "off" is what this one does */
+    KEY_READ_FROM,
+    KEY_BALANCE,
+    KEY_READS_FOLLOW,
+    KEY_NODE_ROLE,  /* 0 for not said, as the next */
+    KEY_HOST_ORDER, /* of a database with several hosts */
+    KEY_FUNCTIONS,  /* a text */
+    KEY_PATTERN,    /* a text */
+    KEY_LATER,      /* of a later version */
 };
 
 struct conf_key {

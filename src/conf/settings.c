@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "conf/ini.h"
 #include "conf/report.h"
+#include "conf/splitting.h"
 #include "conf/table.h"
 #include "conf/userlist.h"
 
@@ -187,6 +188,7 @@ static void finish(struct load *load, const char *path, size_t errors_before)
                           load->settings->auth_file);
     clusters_check(load->settings->clusters, load->report);
     entries_check(load->settings->entries, load->settings->clusters, load->report);
+    conf_check_splitting(load->settings, path, load->report);
     if (has_peers_without_id(load->settings))
         conf_report_warning(load->report, path, 0,
                             "section \"peers\" has no effect without the setting \"peer_id\"");

@@ -45,6 +45,7 @@ struct settings {
 #define BYTES(name, ...)     uint32_t name;
 #define TIME(name, ...)      int64_t name##_us;
 #define TIME_MS(name, ...)   int64_t name##_us;
+#define LAG(name, ...)       int64_t name##_us;
 #define MODE(name, ...)      int name;
 #define TEXT(name, ...)      const char *name;
 #define WORD(name, tag, ...) enum tag name;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "conf/report.h"
 #include "conf/settings.h"
+#include "conf/splitting.h"
 #include "conf/value.h"
 #include "conf/words.h"
 
@@ -44,6 +45,8 @@
 #define TIME_MS(key, initial, low, high, change, state, text)                                      \
     {ROW(key, key##_us, CONF_TIME_MS, initial, "ms"), RANGE(low, high), change, state,             \
      .help = text},
+#define LAG(key, initial, change, state, text)                                                     \
+    {ROW(key, key##_us, CONF_LAG, initial, "s"), change, state, .help = text},
 #define MODE(key, initial, change, state, text)                                                    \
     {ROW(key, key, CONF_MODE, initial, ""), change, state, .help = text},
 #define TEXT(key, kind, initial, change, state, text)                                              \
@@ -109,6 +112,7 @@ static int64_t get_number(const struct settings *settings, const struct conf_set
         return *(const uint32_t *)value;
     case CONF_TIME:
     case CONF_TIME_MS:
+    case CONF_LAG:
         return *(const int64_t *)value;
     default:
         return *(const int *)value;
@@ -128,6 +132,7 @@ static void set_number(struct settings *settings, const struct conf_setting *set
         break;
     case CONF_TIME:
     case CONF_TIME_MS:
+    case CONF_LAG:
         *(int64_t *)field = number;
         break;
     default:
@@ -180,8 +185,11 @@ static bool read_number(const struct conf_setting *setting, const char *text, in
     case CONF_BOOL:
         return read_bool(text, number);
     case CONF_INT:
-    case CONF_BYTES:
         return value_read_int(text, setting->min, setting->max, number);
+    case CONF_BYTES:
+        return value_read_bytes(text, setting->min, setting->max, number);
+    case CONF_LAG:
+        return value_read_lag_us(text, number);
     case CONF_TIME:
     case CONF_TIME_MS:
         return read_time(setting, text, number);
@@ -238,6 +246,9 @@ static void expect(const struct conf_setting *setting, struct buf *out)
     case CONF_TIME_MS:
         expect_time(setting, out);
         break;
+    case CONF_LAG:
+        buf_append_str(out, "a time with a unit, such as 10s or 500ms, or 0");
+        break;
     case CONF_MODE:
         buf_append_str(out, "an octal number with its leading 0, such as 0777");
         break;
@@ -293,6 +304,10 @@ static bool store_text(struct settings *settings, const struct conf_setting *set
 {
     if (!check_built(setting, strcmp(text, setting->default_text) == 0, err))
         return false;
+    if (setting->type == CONF_FUNCTIONS && !conf_check_functions(setting->name, text, err))
+        return false;
+    if (setting->type == CONF_PATTERN && !conf_check_pattern(setting->name, text, err))
+        return false;
     set_text(settings, setting, text);
     return true;
 }
@@ -330,6 +345,9 @@ void conf_write_value(const struct settings *settings, const struct conf_setting
     case CONF_TIME:
     case CONF_TIME_MS:
         value_write_time(out, number, unit_us(setting));
+        break;
+    case CONF_LAG:
+        value_write_lag(out, number);
         break;
     case CONF_MODE:
         buf_printf(out, "0%03o", (unsigned)number);

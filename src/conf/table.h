@@ -25,11 +25,14 @@ enum conf_type {
     CONF_BYTES,
     CONF_TIME,
     CONF_TIME_MS,
+    CONF_LAG,
     CONF_MODE,
     CONF_NAME, /* from here on, texts */
     CONF_TEXT,
     CONF_PATH,
     CONF_LIST,
+    CONF_FUNCTIONS,
+    CONF_PATTERN,
     CONF_SQL,
     CONF_WORD,
 };

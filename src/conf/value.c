@@ -76,6 +76,33 @@ static int64_t unit_of(const char *text, int64_t without)
     return 0;
 }
 
+bool value_read_bytes(const char *text, int64_t min, int64_t max, int64_t *bytes)
+{
+    static const struct {
+        const char *unit;
+        int64_t bytes;
+    } units[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"GB", 1 << 30}};
+    const char *at = text + strspn(text, "0123456789");
+    char digits[20];
+    int64_t number;
+    size_t len = (size_t)(at - text);
+    if (len == 0 || *at == '\0' || len >= sizeof digits)
+        return value_read_int(text, min, max, bytes);
+    memcpy(digits, text, len);
+    digits[len] = '\0';
+    at += strspn(at, " \t");
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(at, units[i].unit) != 0)
+            continue;
+        if (!value_read_int(digits, 0, INT64_MAX / units[i].bytes, &number) ||
+            number * units[i].bytes < min || number * units[i].bytes > max)
+            return false;
+        *bytes = number * units[i].bytes;
+        return true;
+    }
+    return value_read_int(text, min, max, bytes); /* 0x1f */
+}
+
 /* In millionths; more places than six only tell whether there is anything at all. */
 static const char *read_fraction(const char *text, int64_t *millionths)
 {
@@ -110,6 +137,19 @@ bool value_read_time_us(const char *text, int64_t unit_us, int64_t *time_us)
     int64_t part = (millionths * unit + 999999) / 1000000;
     *time_us = whole * unit + part;
     return true;
+}
+
+bool value_read_lag_us(const char *text, int64_t *lag_us)
+{
+    bool has_unit = text[strspn(text, "0123456789. \t")] != '\0';
+    return (has_unit || strcmp(text, "0") == 0) && value_read_time_us(text, 1, lag_us);
+}
+
+void value_write_lag(struct buf *out, int64_t lag_us)
+{
+    value_write_time(out, lag_us, 1000000);
+    if (lag_us != 0)
+        buf_append_str(out, "s");
 }
 
 void value_write_time(struct buf *out, int64_t time_us, int64_t unit_us)

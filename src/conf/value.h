@@ -26,6 +26,14 @@ bool value_read_mode(const char *text, int *mode); /* octal with its leading 0, 
  * more than 0 never becomes 0, which would mean: off. */
 bool value_read_time_us(const char *text, int64_t unit_us, int64_t *time_us);
 
+/* A bound for lag: a time with a unit, as plain numbers are taken for seconds by some and for
+ * milliseconds by others; or 0, for none. */
+bool value_read_lag_us(const char *text, int64_t *lag_us);
+void value_write_lag(struct buf *out, int64_t lag_us); /* as it would be read */
+
+/* As value_read_int(), or a decimal number with a unit behind it: "64kB", "16 MB", "1GB". */
+bool value_read_bytes(const char *text, int64_t min, int64_t max, int64_t *bytes);
+
 /* The number that value_read_time_us() would read: "0.5", "15". */
 void value_write_time(struct buf *out, int64_t time_us, int64_t unit_us);
 

@@ -78,6 +78,30 @@ const struct conf_word node_role_words[] = {
     {NULL,      0,                 false, NULL},
 };
 
+const struct conf_word read_from_words[] = {
+    {"prefer_standby", READ_FROM_PREFER_STANDBY, true,  NULL},
+    {"standby_only",   READ_FROM_STANDBY_ONLY,   true,  NULL},
+    {"any",            READ_FROM_ANY,            true,  NULL},
+    {"primary",        READ_FROM_PRIMARY,        true,  NULL},
+    {NULL,             0,                        false, NULL},
+};
+
+const struct conf_word balance_words[] = {
+    {"least_outstanding", BY_LEAST_OUTSTANDING, true,  NULL},
+    {"round_robin",       BY_ROUND_ROBIN,       true,  NULL},
+    {"random",            BY_RANDOM,            true,  NULL},
+    {"peak_ewma",         BY_PEAK_EWMA,         true,  NULL},
+    {"client_hash",       BY_CLIENT_HASH,       true,  NULL},
+    {NULL,                0,                    false, NULL},
+};
+
+const struct conf_word reads_follow_words[] = {
+    {"session",  FOLLOW_SESSION,  true,  NULL},
+    {"database", FOLLOW_DATABASE, true,  NULL},
+    {"off",      FOLLOW_OFF,      true,  NULL},
+    {NULL,       0,               false, NULL},
+};
+
 const struct conf_word syslog_facility_words[] = {
     {"auth",     FACILITY_AUTH,       true,  NULL},
     {"authpriv", FACILITY_AUTHPRIV,   true,  NULL},

@@ -25,6 +25,19 @@ enum pool_mode { POOL_SESSION, POOL_TRANSACTION, POOL_STATEMENT };
 enum session_state { STATE_OFF, STATE_TRACK, STATE_STRICT };
 enum function_state { FUNCTION_TRUST, FUNCTION_PROBE, FUNCTION_RESET, FUNCTION_PIN };
 enum session_role { ROLE_PIN, ROLE_CARRY };
+enum read_from {
+    READ_FROM_PREFER_STANDBY, /* the primary if no standby will do */
+    READ_FROM_STANDBY_ONLY,   /* an error if none will */
+    READ_FROM_ANY,            /* the primary is one of them */
+    READ_FROM_PRIMARY,
+};
+enum balance { BY_LEAST_OUTSTANDING, BY_ROUND_ROBIN, BY_RANDOM, BY_PEAK_EWMA, BY_CLIENT_HASH };
+/* Whose writes a read has to show. */
+enum reads_follow {
+    FOLLOW_SESSION,  /* those of the same session */
+    FOLLOW_DATABASE, /* those of all clients of the database */
+    FOLLOW_OFF,
+};
 enum node_role { NODE_ROLE_ANY, NODE_ROLE_STANDBY /* never the primary for us */ };
 
 enum tls_mode {
@@ -61,6 +74,9 @@ extern const struct conf_word client_tls_words[];
 extern const struct conf_word server_tls_words[];
 extern const struct conf_word load_balance_words[];
 extern const struct conf_word node_role_words[];
+extern const struct conf_word read_from_words[];
+extern const struct conf_word balance_words[];
+extern const struct conf_word reads_follow_words[];
 extern const struct conf_word syslog_facility_words[];
 
 /* Which of a list of hosts the next server is opened to. */

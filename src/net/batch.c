@@ -6,6 +6,7 @@
 
 void batch_flush(struct batch *batch)
 {
+    batch->flushed |= batch->n > 0;
     if (batch->n > 0)
         stream_write_all(batch->to, batch->parts, batch->n);
     batch->n = 0;
@@ -31,6 +32,7 @@ void batch_copy(struct batch *batch, const char *bytes, size_t len)
     if (BATCH_ARENA - batch->used < len || batch->n == BATCH_PARTS)
         batch_flush(batch);
     if (len > BATCH_ARENA) { /* too large to keep: it goes out now, behind what was before */
+        batch->flushed = true;
         stream_write(batch->to, bytes, len);
         return;
     }

@@ -9,6 +9,7 @@
 #ifndef NET_BATCH_H
 #define NET_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -20,6 +21,7 @@ struct batch {
     struct stream *to; /* borrowed */
     int n;
     size_t used;
+    bool flushed; /* since it began: it was full */
     struct iovec parts[BATCH_PARTS];
     char arena[BATCH_ARENA];
 };
@@ -29,6 +31,7 @@ static inline void batch_begin(struct batch *batch, struct stream *to)
     batch->to = to;
     batch->n = 0;
     batch->used = 0;
+    batch->flushed = false;
 }
 
 void batch_slice(struct batch *batch, const char *bytes, size_t len);

@@ -114,11 +114,25 @@ static void refuse_all(struct part *part, const struct err *err)
     }
 }
 
+/* Whoever waits for the node goes elsewhere. */
+static void refuse_readers(struct part *part)
+{
+    struct err err;
+    err_set(&err, SQLSTATE_CANNOT_CONNECT_NOW, "node \"%s\" is not usable", part->pool->node);
+    part->hunting = true;
+    refuse_all(part, &err);
+    part->hunting = false;
+}
+
 /* Who waits for a primary is told that there is none, once that has lasted. */
 static void wait_for_primary(struct part *part)
 {
     const struct cluster_view *cluster = part->cluster;
     struct err err;
+    if (part->pool->node != NULL) {
+        refuse_readers(part);
+        return;
+    }
     if (cluster == NULL || part->worker->suspended || part_paused(part))
         return; /* the news is on its way, or nobody is told anything now */
     int64_t end_us = cluster->lost_us + cluster->failover_timeout_us;
@@ -230,6 +244,8 @@ void part_server_ready(struct server *server)
     struct part *part = server->part;
     struct pool *pool = part->pool;
     end_attempt(server);
+    if (part->node != NULL)
+        gauge_succeeded(part->node->gauge);
     atomic_store(&pool->failures, 0);
     atomic_store(&pool->retry_at_us, 0);
     pthread_mutex_lock(&pool->mutex);
@@ -311,7 +327,7 @@ void part_connect_failed(struct server *server, const struct err *err, bool refu
     atomic_store(&pool->retry_at_us,
                  clock_now_us() + retry_delay_us(part, failures, refused_login));
     part_expect_no_more(server);
-    if (refused_login)
+    if (refused_login || pool->node != NULL)
         fail_fast(part, err);
 }
 

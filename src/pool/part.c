@@ -296,6 +296,8 @@ const char *part_reason_to_close_all(const struct part *part)
         return "server shutting down";
     if (part->db == NULL)
         return "database removed";
+    if (part->pool->node != NULL && part_is_headless(part))
+        return "node is not usable";
     return part_paused(part) ? "pause mode" : NULL;
 }
 

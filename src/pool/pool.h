@@ -1,8 +1,9 @@
 /*
  * pool/pool.h - the pools of the process, and each worker's part in them
  *
- * A pool is the servers of one (database, user), shared by all workers: its limit is exact over
- * them, and clients wait in one order.  Each worker keeps its own servers and waiters in a *part*
+ * A pool is the servers of one (database, user) at one place, shared by all workers: its limit is exact over
+ * them, and clients wait in one order.  Clients belong to the pool at the database's own place, of a cluster
+ * the primary; for their reads it may have *readers*, a pool for each node that they have been sent to.  Each worker keeps its own servers and waiters in a *part*
  * of the pool that only its thread touches; what the others must know of it stands in a *slot* of
  * atomics.  doc/architecture.md, "One pool for the process", has the rules and why none is lost.
  *
@@ -24,11 +25,16 @@
 #include "base/hash.h"
 #include "base/histogram.h"
 #include "conf/settings.h"
-#include "pool/server.h"
 #include "net/loop.h"
+#include "pool/server.h"
 
+struct catalog;
+struct catalog_set;
+struct catalogs;
 struct cluster_view;
+struct node_view;
 struct part;
+struct read_rules;
 struct opening;
 struct cancel;
 struct canon;
@@ -63,7 +69,9 @@ struct database {
     struct quota quota;     /* max_db_connections */
     atomic_int paused;      /* enum pause */
     atomic_bool disabled;
-    atomic_bool used;      /* somebody has logged in to it */
+    atomic_bool used; /* somebody has logged in to it */
+    _Atomic int64_t
+        write_us;          /* when a write was answered last, with reads_follow_writes = database */
     atomic_uint epoch;     /* counts RECONNECTs: servers of an earlier one are closed when free */
     struct database *next; /* in pools->databases, in order of creation; never changes */
 };
@@ -87,11 +95,15 @@ struct pool {
     struct pools *pools;       /* borrowed */
     struct database *database; /* borrowed */
     char *user;                /* owned: the role on the servers */
-    struct role *role;         /* borrowed: of that name */
-    bool forced_user;          /* it stands in the connection string */
-    struct pool *next;         /* in pools->first, in order of creation */
-    int64_t unused_since_us;   /* under the pools' mutex; 0: in use when that was looked at last */
-    atomic_bool retired;       /* nobody can find it any more; no new servers */
+    char *node;           /* owned: of a reader, the node of the database's cluster; else NULL */
+    struct pool *home;    /* borrowed: of a reader, the pool of its clients; else NULL */
+    struct pool *readers; /* under the pools' mutex: the first one */
+    struct pool *next_reader; /* the same: of the same home */
+    struct role *role;        /* borrowed: of that name */
+    bool forced_user;         /* it stands in the connection string */
+    struct pool *next;        /* in pools->first, in order of creation */
+    int64_t unused_since_us;  /* under the pools' mutex; 0: in use when that was looked at last */
+    atomic_bool retired;      /* nobody can find it any more; no new servers */
 
     atomic_int n_holders;    /* clients, servers until they are freed, look-ups: if any, it stays */
     atomic_int size;         /* servers in being, those being connected to included */
@@ -168,12 +180,21 @@ struct part {
     int port;
     bool clustered;                     /* that is the primary of a cluster */
     const struct cluster_view *cluster; /* the cluster; NULL: not known yet */
+    const struct node_view *node;       /* of a reader; NULL: there is none of that name now */
+    bool splits;                        /* reads may go to other nodes: see session/routing.h */
+    enum reads_follow follows;
+    int64_t max_lag_us;            /* 0: no bound */
+    struct read_rules *rules;      /* counted; NULL: none */
+    uint64_t rules_hash;           /* stands for what they are made of */
+    const struct catalog *catalog; /* borrowed: of the database; NULL: not known yet */
+    struct part **readers; /* owned array by node of the cluster, or NULL; see part_reader() */
     const struct conf_user *conf_user;
     enum pool_mode mode;
     enum session_state session_state; /* STATE_OFF in session mode */
     enum function_state function_state;
     int64_t renew_us; /* when the names of its hosts are resolved again */
     uint64_t target;  /* servers of another one are closed when they become free */
+    struct home home; /* the same of a cluster: servers of an old primary are closed at once */
 
     struct server_list idle;      /* most recently used first */
     struct server_list others;    /* every other server of this part */
@@ -207,6 +228,8 @@ struct pool_events {
     void (*drained)(struct server *server);  /* a leased server took all our output */
     void (*silent)(struct server *server);   /* a leased server has said nothing for a while */
     void (*outdated)(struct server *server); /* a leased server shall be closed soon */
+    /* A leased server is of a node that is the primary no more: it has to be closed at once. */
+    void (*deposed)(struct server *server, const char *cluster);
     /* Of the listening server: it has logged in, or has input; it is closed, or could not be opened. */
     void (*heard)(struct server *server);
     void (*deaf)(struct part *part);
@@ -224,6 +247,7 @@ struct pool_worker {
     unsigned index;                   /* below pools->n_workers */
     struct settings *settings;        /* counted */
     struct topology_view *view;       /* counted; NULL: none yet */
+    struct catalog_set *catalogs;     /* the same */
     const struct pool_events *events; /* borrowed */
     TAILQ_HEAD(part_list, part) parts;
     TAILQ_HEAD(cancel_list, cancel) cancels; /* cancel requests on their way */
@@ -251,6 +275,10 @@ struct pools {
     /* Called on any thread when a connection to a primary has broken; NULL: nobody is interested. */
     void (*hurry)(struct topology *topology);
     struct topology *topology; /* borrowed: its argument */
+    /* Called on any thread: the database splits, and needs its catalog; or that may be old.  NULL, too. */
+    void (*want_catalog)(struct catalogs *catalogs, const char *cluster, const char *dbname);
+    void (*renew_catalog)(struct catalogs *catalogs, const char *cluster, const char *dbname);
+    struct catalogs *catalogs; /* borrowed: their argument */
     struct resolver *resolver; /* owned, as all below */
     struct scram_cache *scram_cache;
     struct statement_table *statements;
@@ -272,6 +300,8 @@ struct pool *pools_get(struct pools *pools, const char *database, const char *us
 struct pool *pools_enter(struct pools *pools, const char *database, const char *user,
                          bool forced_user);
 void pool_leave(struct pool *pool);
+/* The reader of this pool for a node, made if need be; it lives as long. */
+struct pool *pools_reader(struct pool *home, const char *node);
 /* All roles there are now, which live as long as pools; the caller frees the array. */
 size_t pools_count_roles(struct pools *pools);
 struct role **pools_list_roles(struct pools *pools, size_t *n);
@@ -300,8 +330,10 @@ void pool_worker_done(struct pool_worker *worker);       /* closes all servers *
 void pool_worker_free_parts(struct pool_worker *worker); /* when no mail can come any more */
 /* New settings: counted reference taken over.  Recycles servers whose target has changed. */
 void pool_worker_reload(struct pool_worker *worker, struct settings *settings);
-/* Where the primaries are now: counted reference taken over.  Servers of an old one are closed when free. */
+/* Where the primaries are now: counted reference taken over.  Servers of an old one are closed. */
 void pool_worker_take_view(struct pool_worker *worker, struct topology_view *view);
+/* What there is in the databases: counted reference taken over. */
+void pool_worker_take_catalogs(struct pool_worker *worker, struct catalog_set *catalogs);
 /* After a pause or its end, a database's servers are closed or its waiters served. */
 void pool_worker_review(struct pool_worker *worker);
 
@@ -309,8 +341,13 @@ void pool_worker_review(struct pool_worker *worker);
  * while nobody waits. */
 void pool_worker_part(struct pool_worker *worker);
 
+/* Something may have been defined in the part's database. */
+void part_renew_catalog(const struct part *part);
+
 /* This worker's part of the pool; made if need be. */
 struct part *part_get(struct pool_worker *worker, struct pool *pool);
+/* The same of the reader for this node of the part's cluster. */
+struct part *part_reader(struct part *home, size_t node);
 /* The database's entry in these settings: its own, or the one for auto-databases, or NULL. */
 const struct conf_database *conf_database_for(const struct settings *settings, const char *name);
 

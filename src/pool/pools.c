@@ -37,6 +37,7 @@ void pool_free(struct pool *pool)
     mem_free(pool->slots);
     mem_free(pool->parts);
     mem_free(pool->user);
+    mem_free(pool->node);
     mem_free(pool);
 }
 
@@ -146,10 +147,9 @@ static bool same_pool(const struct map_entry *entry, const void *key)
     return strcmp(pool->database->name, name->database) == 0 && strcmp(pool->user, name->user) == 0;
 }
 
-static struct pool *make_pool(struct pools *pools, const struct pool_name *name, uint64_t hash)
+static struct pool *make_pool(struct pools *pools, const struct pool_name *name)
 {
     struct pool *pool = mem_new(sizeof *pool);
-    pool->entry.hash = hash;
     pool->pools = pools;
     pool->database = get_database(pools, name->database);
     pool->user = mem_strdup(name->user);
@@ -157,7 +157,6 @@ static struct pool *make_pool(struct pools *pools, const struct pool_name *name,
     pthread_mutex_init(&pool->mutex, NULL);
     pool->slots = mem_new_aligned(64, pools->n_workers * sizeof(struct pool_slot));
     pool->parts = mem_new_array(pools->n_workers, sizeof(struct part *));
-    map_add(&pools->by_name, &pool->entry);
     *pools->last = pool;
     pools->last = &pool->next;
     return pool;
@@ -170,8 +169,11 @@ static struct pool *get_pool(struct pools *pools, const char *database, const ch
     uint64_t hash = hash_bytes(database, strlen(database)) * 31 + hash_bytes(user, strlen(user));
     pthread_mutex_lock(&pools->mutex);
     struct pool *pool = (struct pool *)map_find(&pools->by_name, hash, same_pool, &name);
-    if (pool == NULL)
-        pool = make_pool(pools, &name, hash);
+    if (pool == NULL) {
+        pool = make_pool(pools, &name);
+        pool->entry.hash = hash;
+        map_add(&pools->by_name, &pool->entry);
+    }
     pool->forced_user = forced_user;
     atomic_fetch_add(&pool->n_holders, holders);
     pthread_mutex_unlock(&pools->mutex);
@@ -190,6 +192,26 @@ struct pool *pools_enter(struct pools *pools, const char *database, const char *
     return get_pool(pools, database, user, forced_user, 1);
 }
 
+struct pool *pools_reader(struct pool *home, const char *node)
+{
+    struct pools *pools = home->pools;
+    struct pool_name name = {home->database->name, home->user};
+    pthread_mutex_lock(&pools->mutex);
+    struct pool *pool = home->readers;
+    while (pool != NULL && strcmp(pool->node, node) != 0)
+        pool = pool->next_reader;
+    if (pool == NULL) {
+        pool = make_pool(pools, &name);
+        pool->node = mem_strdup(node);
+        pool->home = home;
+        pool->forced_user = home->forced_user;
+        pool->next_reader = home->readers;
+        home->readers = pool;
+    }
+    pthread_mutex_unlock(&pools->mutex);
+    return pool;
+}
+
 /* After how long without clients and servers a pool is forgotten; 0: never. */
 static int64_t idle_limit_us(const struct pool *pool, const struct settings *settings)
 {
@@ -200,11 +222,22 @@ static int64_t idle_limit_us(const struct pool *pool, const struct settings *set
     return limit_us;
 }
 
-/* With the mutex held. */
+static bool is_in_use(struct pool *pool)
+{
+    for (struct pool *reader = pool->readers; reader != NULL; reader = reader->next_reader) {
+        if (atomic_load(&reader->n_holders) > 0 || atomic_load(&reader->size) > 0)
+            return true;
+    }
+    return atomic_load(&pool->n_holders) > 0 || atomic_load(&pool->size) > 0;
+}
+
+/* With the mutex held.  A reader goes with its home, which stands before it in the list. */
 static bool is_forgotten(struct pool *pool, const struct settings *settings, int64_t now_us)
 {
     int64_t limit_us = idle_limit_us(pool, settings);
-    if (limit_us == 0 || atomic_load(&pool->n_holders) > 0 || atomic_load(&pool->size) > 0) {
+    if (pool->home != NULL)
+        return atomic_load(&pool->home->retired);
+    if (limit_us == 0 || is_in_use(pool)) {
         pool->unused_since_us = 0;
         return false;
     }
@@ -225,7 +258,8 @@ struct pool *pools_retire(struct pools *pools, const struct settings *settings, 
             continue;
         }
         *at = pool->next;
-        map_remove(&pools->by_name, &pool->entry);
+        if (pool->home == NULL)
+            map_remove(&pools->by_name, &pool->entry);
         atomic_store(&pool->retired, true);
         pool->next = retired;
         retired = pool;

@@ -26,6 +26,7 @@
 #include "proto/build.h"
 #include "proto/message.h"
 #include "proto/startup.h"
+#include "topology/view.h"
 
 /* A look-up under way; outlives its server if that is closed before. */
 struct lookup {
@@ -63,6 +64,7 @@ static void deliver_free(struct mail *mail, struct loop *loop)
 {
     struct server *server = CONTAINER_OF(mail, struct server, mail);
     pool_leave(server->part->pool);
+    gauge_unref(server->gauge);
     mem_free(server->host);
     mem_free(server);
 }
@@ -253,17 +255,30 @@ static void choose_host(struct server *server, const struct part *part)
         server->host = mem_strdup(dir[0] != '\0' ? dir : "/tmp");
 }
 
+/* A counted reference; NULL: it is of no cluster. */
+static struct node_gauge *gauge_of(const struct part *part)
+{
+    const struct cluster_view *cluster = part->cluster;
+    if (part->node != NULL)
+        return gauge_ref(part->node->gauge);
+    return cluster != NULL && cluster->primary >= 0
+               ? gauge_ref(cluster->nodes[cluster->primary].gauge)
+               : NULL;
+}
+
 static struct server *make(struct part *part)
 {
     struct server *server = mem_new(sizeof *server);
     server->id = atomic_fetch_add(&part->pool->pools->last_id, 1) + 1;
     atomic_fetch_add(&part->pool->n_holders, 1);
     server->target = part->target;
+    server->home = part->home;
     server->epoch = part_epoch(part);
     server->connected_us = clock_now_us();
     server->stream.fd = -1;
     server->txn = TXN_IDLE;
     server->params = params_empty(part->pool->pools->params);
+    server->gauge = gauge_of(part);
     choose_host(server, part);
     server->attempt = mem_new(sizeof *server->attempt);
     server->deadline.expired = on_deadline;
@@ -312,13 +327,14 @@ static struct server_login *begin_login(struct server *server)
     struct part *part = server->part;
     struct pool *pool = part->pool;
     struct server_credentials credentials = {.user = pool->user, .secret = part->db->password};
+    struct pool *keeper = pool->home != NULL ? pool->home : pool;
     struct scram_keys keys;
-    pthread_mutex_lock(&pool->mutex);
-    if (pool->has_keys) {
-        keys = pool->keys;
+    pthread_mutex_lock(&keeper->mutex);
+    if (keeper->has_keys) {
+        keys = keeper->keys;
         credentials.keys = &keys;
     }
-    pthread_mutex_unlock(&pool->mutex);
+    pthread_mutex_unlock(&keeper->mutex);
     if (credentials.secret == NULL)
         credentials.secret = conf_find_secret(part->worker->settings, pool->user);
     struct server_login *login = login_new(&credentials, pool->pools->scram_cache);

@@ -54,6 +54,12 @@ enum server_state {
 
 #define SERVER_DRAWN_BY_MANY UINT64_MAX
 
+/* The cluster that a server is of, and the primary, as of its promotion; hashes. */
+struct home {
+    uint64_t cluster; /* 0: of none */
+    uint64_t primary; /* 0: there is none */
+};
+
 struct server {
     /* What each transaction touches comes first. */
     struct stream stream;
@@ -89,6 +95,7 @@ struct server {
     uint8_t key[8];
     unsigned epoch;  /* of its pool when it connected: see part_epoch() */
     uint64_t target; /* a hash of where it is: see part->target */
+    struct home home;
     uint64_t id;
     uint64_t lease_no; /* counts pairings */
     uint64_t
@@ -96,13 +103,14 @@ struct server {
     int cancels; /* cancel requests in flight */
     int64_t connected_us, requested_us, idle_since_us;
     struct address address, local;
-    char *host;              /* owned: as configured; of a list, the one */
-    unsigned host_index;     /* of a list */
-    struct opening *opening; /* counted: how it began; NULL: as all others of its pool */
-    struct welcome *welcome; /* counted: what it said at its login; NULL before */
-    struct waiter *waiter;   /* borrowed: for whom it is being opened; NULL: for anybody */
-    bool closing_asked;      /* close_needed */
-    bool asked_for;          /* MOVING: by a worker whose client nobody else's was preferred to */
+    char *host;               /* owned: as configured; of a list, the one */
+    unsigned host_index;      /* of a list */
+    struct opening *opening;  /* counted: how it began; NULL: as all others of its pool */
+    struct node_gauge *gauge; /* counted: of its node; NULL: of no cluster */
+    struct welcome *welcome;  /* counted: what it said at its login; NULL before */
+    struct waiter *waiter;    /* borrowed: for whom it is being opened; NULL: for anybody */
+    bool closing_asked;       /* close_needed */
+    bool asked_for;           /* MOVING: by a worker whose client nobody else's was preferred to */
 };
 
 /* Begins to connect; the pool's size has been reserved. */

@@ -31,6 +31,7 @@ struct statement {
     unsigned refs;          /* under the table's mutex */
     uint64_t environment;
     atomic_uchar glance; /* what a look at the text has told whoever uses it; 0: nothing yet */
+    _Atomic uint64_t reads_by; /* it was found to read, by what this stands for; 0: it was not */
     uint32_t name_len;
     char name[32]; /* on servers; without NUL in the messages' counts */
     size_t len;

@@ -19,6 +19,7 @@
 #include "session/greet.h"
 #include "session/moving.h"
 #include "session/names.h"
+#include "session/routing.h"
 #include "session/state.h"
 #include "session/subscriber.h"
 #include "session/worker.h"
@@ -295,6 +296,8 @@ static void leave_server(struct client *client)
     if (server == NULL)
         return;
     client->server = NULL;
+    if (client->routing != NULL)
+        routing_released(client, server);
     state_leave(client, server);
     replies_abandon(&server->replies, &client_replies, client);
     if (client->goodbye)
@@ -306,13 +309,15 @@ static void leave_server(struct client *client)
 void client_detach(struct client *client)
 {
     struct worker *worker = client->worker;
-    if (client->part != NULL)
-        part_leave(client->part, &client->waiter);
+    if (client->place != NULL)
+        part_leave(client->place, &client->waiter);
     deadline_clear(worker->loop, &client->deadline);
     if (client->by_key.hash != 0)
         map_remove(&worker->by_key, &client->by_key);
     client->by_key.hash = 0;
     traces_free(client);
+    mem_free(client->routing);
+    client->routing = NULL;
     subscriber_leave(client);
     uncount(client);
     names_clear(client);
@@ -394,6 +399,12 @@ void client_server_lost(struct client *client, const char *reason)
 {
     struct server *server = client->server;
     struct err err;
+    if (client->routing != NULL && routing_take_loss(client)) {
+        server->stream.broken = true;
+        leave_server(client);
+        client_turn_idle(client);
+        return;
+    }
     /* It has said why, or the stream cannot be mended: a second error would only confuse. */
     bool silent = server->forward && (server->last_kind == BE_ERROR_RESPONSE || server->remain > 0);
     server->stream.broken = true;
@@ -422,6 +433,8 @@ static void take_server(struct client *client, struct server *server)
         return;
     }
     client->state = CLIENT_ACTIVE;
+    if (client->routing != NULL)
+        routing_granted(client);
     if (client->deadline.at_us != 0)
         client_set_deadline(client);
     forward_read(client);
@@ -461,6 +474,11 @@ void client_want_server(struct client *client)
         client_fail(client, &err);
         return;
     }
+    if (client->state == CLIENT_IDLE && routing_applies(client)) {
+        part = routing_place(client);
+        if (part == NULL)
+            return;
+    }
     struct server *server = part_acquire(part, client->waiter.opening, client->params);
     if (server != NULL) {
         take_server(client, server);
@@ -473,6 +491,7 @@ void client_want_server(struct client *client)
     if (client->state != CLIENT_WELCOME)
         client->state = CLIENT_WAITING;
     client->notified = false;
+    client->place = part;
     part_wait(part, &client->waiter);
     if (client->state == CLIENT_WAITING || client->state == CLIENT_WELCOME)
         client_set_deadline(client);
@@ -500,6 +519,8 @@ void client_turn_idle(struct client *client)
 void client_give_back(struct client *client)
 {
     struct server *server = client->server;
+    if (client->routing != NULL)
+        routing_released(client, server);
     client->server = NULL;
     client->state = CLIENT_IDLE; /* before others run: they may look at all clients */
     server_release(server);
@@ -509,6 +530,8 @@ void client_give_back(struct client *client)
 void client_give_back_unused(struct client *client)
 {
     struct server *server = client->server;
+    if (client->routing != NULL)
+        routing_released(client, server);
     client->server = NULL;
     client->state = CLIENT_IDLE;
     server_release(server);
@@ -534,9 +557,17 @@ static void on_granted(struct pool_worker *worker, struct waiter *waiter, struct
     take_server(client_of_waiter(waiter), server);
 }
 
+/* A node that cannot be had is not the only one. */
 static void on_refused(struct pool_worker *worker, struct waiter *waiter, const struct err *err)
 {
-    client_fail(client_of_waiter(waiter), err);
+    struct client *client = client_of_waiter(waiter);
+    if (client->place->pool->home == NULL) {
+        client_fail(client, err);
+        return;
+    }
+    routing_refused(client);
+    client->state = CLIENT_IDLE;
+    client_want_server(client);
 }
 
 static void on_server_drained(struct server *server)
@@ -561,7 +592,7 @@ bool client_end_if_outdated(struct client *client)
     bool keeps = client_in_session_mode(client) || traces_pin(client->traces);
     if (!keeps || server->txn != TXN_IDLE || server->replies.open ||
         !replies_settled(&server->replies) || client->remain > 0 || server->remain > 0 ||
-        !part_is_outdated(client->part, server)) /* DRAIN ends no session */
+        !part_is_outdated(server->part, server)) /* DRAIN ends no session */
         return false;
     err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "database configuration changed");
     client_fail(client, &err);
@@ -575,12 +606,28 @@ static void on_server_outdated(struct server *server)
         client_end_if_outdated(client);
 }
 
+static void on_server_deposed(struct server *server, const char *cluster)
+{
+    struct client *client = server->client;
+    struct err err;
+    if (client == NULL)
+        return;
+    err_set(&err, SQLSTATE_ADMIN_SHUTDOWN, "cluster \"%s\" has another primary now, or none",
+            cluster);
+    err_detail(&err, "The server in use was on a node that is the primary no more.");
+    err_hint(&err,
+             "Connect again. What was not committed is lost; look whether a commit that was not "
+             "answered took effect.");
+    client_fail_with_server(client, &err);
+}
+
 const struct pool_events client_pool_events = {.granted = on_granted,
                                                .refused = on_refused,
                                                .readable = relay_read,
                                                .drained = on_server_drained,
                                                .silent = on_server_silent,
                                                .outdated = on_server_outdated,
+                                               .deposed = on_server_deposed,
                                                .heard = fanout_heard,
                                                .deaf = fanout_deaf};
 

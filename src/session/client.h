@@ -32,6 +32,7 @@ struct client_login;
 struct client_move;
 struct err;
 struct params;
+struct routing;
 struct script;
 struct server;
 struct subscriber;
@@ -55,12 +56,14 @@ enum client_state {
 struct client {
     /* What each transaction touches comes first. */
     struct stream stream;
-    struct server *server; /* borrowed: while ACTIVE, and in WELCOME when it has one */
-    struct part *part;     /* borrowed; NULL before the database is known */
-    struct worker *worker; /* borrowed */
-    struct role *role;     /* borrowed; NULL while not counted among its clients */
-    struct params *params; /* counted; NULL before WELCOME */
-    struct traces *traces; /* owned; NULL: it has done nothing to its session, see state.h */
+    struct server *server;   /* borrowed: while ACTIVE, and in WELCOME when it has one */
+    struct part *part;       /* borrowed; NULL before the database is known */
+    struct part *place;      /* borrowed: WAITING: whose server it waits for; see routing.h */
+    struct routing *routing; /* owned; NULL: its database does not split, see routing.h */
+    struct worker *worker;   /* borrowed */
+    struct role *role;       /* borrowed; NULL while not counted among its clients */
+    struct params *params;   /* counted; NULL before WELCOME */
+    struct traces *traces;   /* owned; NULL: it has done nothing to its session, see state.h */
     struct subscriber *subscriber; /* owned; NULL: it does not listen, see subscriber.h */
     uint32_t remain;               /* bytes of the message that streams still to come */
     uint32_t batch;                /* counts Syncs: messages of one batch share their fate */

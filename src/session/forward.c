@@ -16,6 +16,7 @@
 #include "session/client.h"
 #include "session/names.h"
 #include "session/retry.h"
+#include "session/routing.h"
 #include "session/sql_names.h"
 #include "session/state.h"
 #include "session/worker.h"
@@ -183,6 +184,8 @@ static enum names_step rewrite_query(struct client *client, const char *at, size
 
 static void after_batch(struct client *client)
 {
+    if (client->routing != NULL)
+        routing_batch_sent(client);
     if (client->traces != NULL && client->remain == 0)
         state_sent(client);
 }
@@ -326,6 +329,11 @@ static enum step take(struct client *client, const char *at, size_t left, size_t
     }
     if (traces_stall(client->traces))
         return STEP_STALL;
+    if (client->routing != NULL) {
+        enum routing_step step = routing_pass(client, at, left);
+        if (step != ROUTING_PASS)
+            return step == ROUTING_MORE ? STEP_MORE : STEP_STALL;
+    }
     if (comes_whole(client, at, left))
         return STEP_MORE;
     if (!client->used)
@@ -409,7 +417,9 @@ static bool turn(struct client *client, bool from_stash)
     worker->describes = false;
     enum step step = forward(client, data, len, &used, &err);
     keep = keep && worker->describes && client->batch == batch + 1 && !server->replies.open;
-    if (keep || server->again.len > 0)
+    if (client->routing != NULL && client->routing->reading)
+        routing_sent(client, data, used);
+    else if (keep || server->again.len > 0)
         retry_keep(client, keep ? data : NULL, used);
     client->part->stats.received += used;
     batch_flush(&worker->to_server);

@@ -85,7 +85,8 @@ static void send_away(struct client *client, struct buf *record)
 {
     struct worker *worker = client->worker;
     struct client_move *move = mem_new(sizeof *move);
-    part_leave(client->part, &client->waiter);
+    if (client->place != NULL)
+        part_leave(client->place, &client->waiter);
     client->state = CLIENT_MOVING;
     stream_detach(&client->stream);
     deadline_clear(worker->loop, &client->deadline);

@@ -103,7 +103,8 @@ void refuse_read(struct client *client)
 
 void refuse_statement(struct client *client, const struct err *err)
 {
-    part_leave(client->part, &client->waiter);
+    if (client->place != NULL)
+        part_leave(client->place, &client->waiter);
     client->state = CLIENT_REFUSING;
     client->stalled = false;
     client->in_batch = false;

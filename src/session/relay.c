@@ -17,6 +17,7 @@
 #include "session/greet.h"
 #include "session/names.h"
 #include "session/retry.h"
+#include "session/routing.h"
 #include "session/sql_names.h"
 #include "session/state.h"
 #include "session/subscriber.h"
@@ -149,6 +150,8 @@ static void count_time(struct client *client, char txn, bool more)
     int64_t now_us = clock_now_us();
     struct part_stats *stats = &client->part->stats;
     struct latency *latency = part_latency(client->part);
+    if (client->routing != NULL)
+        routing_answered(client, now_us);
     if (client->query_us != 0) {
         uint64_t query_us = (uint64_t)(now_us - client->query_us);
         stats->query_us += query_us;
@@ -260,7 +263,8 @@ static enum step take_error(struct server *server, struct client *client, const 
     bool other = head != NULL && head->action == REPLY_REPLACE &&
                  names_error_is_other(head->note, body, len);
     client->unnamed_here = false; /* its Parse may have been skipped */
-    if (retry_take_error(client, body, len)) {
+    if (retry_take_error(client, body, len) ||
+        (client->routing != NULL && routing_take_error(client, body, len))) {
         replies_take(&server->replies, &client_replies, client, BE_ERROR_RESPONSE);
         return STEP_SWALLOW;
     }
@@ -452,6 +456,8 @@ static bool turn(struct server *server, struct client *client)
     ssize_t got = stream_fill(&server->stream, worker->loop, &server->stash, &data, &len);
     batch_begin(&worker->to_client, &client->stream);
     enum step step = relay(server, client, data, len, &used);
+    if (client->routing != NULL && client->routing->reading)
+        routing_say(client, &worker->to_client);
     batch_flush(&worker->to_client);
     stream_keep(&server->stash, data, len, used);
     if (step > STEP_SWALLOW) {

@@ -358,6 +358,11 @@ static bool is_ambiguous(const struct client *client, const char *text, size_t l
             (client->traces != NULL && (client->traces->touched & any) != 0));
 }
 
+const struct sql_facts *state_verdict(const struct client *client, const char *text, size_t len)
+{
+    return is_ambiguous(client, text, len) ? NULL : verdict(client, text, len);
+}
+
 static bool is_text(const char *text, struct sql_span span, const char *word)
 {
     return span.len == strlen(word) && strncasecmp(text + span.start, word, span.len) == 0;

@@ -53,6 +53,8 @@ bool state_query(struct client *client, const char *text, size_t len, bool whole
                  struct sql_facts **facts, struct err *err);
 bool state_use(struct client *client, atomic_uchar *kept, const char *text, size_t len,
                const struct reader *values, struct err *err);
+/* Borrowed until the next look at a text; NULL: what it means is not certain. */
+const struct sql_facts *state_verdict(const struct client *client, const char *text, size_t len);
 struct sql_facts *state_facts(const struct client *client, const char *text, size_t len);
 /* It keeps its prepared statements on this server from now on; text: the statement that is the reason. */
 void state_own_names(struct client *client, const char *text, size_t len);

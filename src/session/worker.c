@@ -14,6 +14,7 @@
 #include "session/moving.h"
 #include "session/state.h"
 #include "session/suspend.h"
+#include "topology/catalog_set.h"
 #include "topology/view.h"
 
 enum { VERDICTS_MAX = 2 << 20 }; /* bytes for what is known of statements */
@@ -38,6 +39,7 @@ static void take_settings(struct worker *worker, const struct settings *settings
     worker->has_query_timeouts = any_query_timeouts(settings);
     sql_cache_free(worker->verdicts);
     worker->verdicts = sql_cache_new(VERDICTS_MAX, (size_t)settings->max_parse_length);
+    worker->random = (uint64_t)clock_now_us() * 2 + 1;
 }
 
 enum { WATCH_EVERY_US = 1000000 };
@@ -114,8 +116,9 @@ void worker_free(struct worker *worker)
 struct worker_mail {
     struct mail mail;
     struct worker *worker;
-    struct settings *settings;  /* counted; of a reload */
-    struct topology_view *view; /* counted; of new primaries */
+    struct settings *settings;    /* counted; of a reload */
+    struct topology_view *view;   /* counted; of new primaries */
+    struct catalog_set *catalogs; /* counted; new ones */
     bool unix_too;
 };
 
@@ -189,6 +192,22 @@ void worker_post_view(struct worker *worker, struct topology_view *view)
     mail->mail.deliver = deliver_view;
     mail->worker = worker;
     mail->view = topology_view_ref(view);
+    loop_post(worker->loop, &mail->mail);
+}
+
+static void deliver_catalogs(struct mail *mail, struct loop *loop)
+{
+    struct worker_mail *news = (struct worker_mail *)mail;
+    pool_worker_take_catalogs(&news->worker->pool, news->catalogs);
+    mem_free(news);
+}
+
+void worker_post_catalogs(struct worker *worker, struct catalog_set *catalogs)
+{
+    struct worker_mail *mail = mem_new(sizeof *mail);
+    mail->mail.deliver = deliver_catalogs;
+    mail->worker = worker;
+    mail->catalogs = catalog_set_ref(catalogs);
     loop_post(worker->loop, &mail->mail);
 }
 

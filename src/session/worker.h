@@ -18,6 +18,8 @@
 #include "pool/pool.h"
 #include "session/peers.h"
 #include "session/pins.h"
+#include "session/routing.h"
+#include "route/choose.h"
 
 struct cancel_request;
 struct client;
@@ -80,6 +82,13 @@ struct worker {
     struct sql_cache *verdicts;      /* owned: what texts do */
     struct function_book *functions; /* owned */
     uint64_t n_pins[PIN_KINDS];      /* clients that were pinned for this reason, since the start */
+    uint64_t routes[ROUTE_COUNTS];   /* of routing.h */
+    uint64_t reasons[REASONS];       /* why batches went to the primary */
+    uint64_t unfit[FIT];             /* why reads did */
+    uint64_t learned[ROUTING_LEARNED]; /* hashes of texts, each in the place it gives */
+    uint64_t n_learned;
+    uint64_t random;                   /* never 0 */
+    unsigned turn;                     /* of balance = round_robin */
     struct batch to_server, to_client; /* of the connection at work */
     bool describes;                    /* the input at work asks to describe something */
     struct listener *listeners;        /* owned array */
@@ -101,8 +110,9 @@ void worker_free(struct worker *worker);
 void worker_watch(struct worker *worker);
 
 /* Mail from the control thread. */
-void worker_post_settings(struct worker *worker, struct settings *settings); /* counts one */
-void worker_post_view(struct worker *worker, struct topology_view *view);    /* counts one */
+void worker_post_settings(struct worker *worker, struct settings *settings);    /* counts one */
+void worker_post_view(struct worker *worker, struct topology_view *view);       /* counts one */
+void worker_post_catalogs(struct worker *worker, struct catalog_set *catalogs); /* counts one */
 void worker_post_review(struct worker *worker); /* a pause, its end, or a shutdown was set */
 void worker_post_resume(struct worker *worker); /* ends a suspension: see session/suspend.h */
 void worker_post_close_listeners(struct worker *worker, bool unix_too);

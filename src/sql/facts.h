@@ -73,6 +73,41 @@ enum sql_effect {
     SQL_READS_SEQUENCES = 1 << 21, /* currval, lastval: what the session has drawn */
 };
 
+/* What matters to who asks whether a statement may run on a standby (route/reads.h). */
+enum sql_trait {
+    SQL_WRITES_ROWS =
+        1
+        << 0, /* INSERT, UPDATE, DELETE, MERGE, in WITH too, or in what is prepared or explained */
+    SQL_LOCKS_ROWS = 1 << 1,  /* FOR UPDATE, FOR SHARE ... of any query in it */
+    SQL_EXPLAINS = 1 << 2,    /* EXPLAIN: all else that is said is of what it explains */
+    SQL_ANALYZES = 1 << 3,    /* ... and that runs */
+    SQL_COPIES_IN = 1 << 4,   /* COPY FROM */
+    SQL_COPIES_FILE = 1 << 5, /* COPY from or to a file or program of the server */
+    SQL_CHAINS = 1 << 6,      /* COMMIT, ROLLBACK AND CHAIN: another transaction begins */
+    SQL_SHOWS = 1 << 7,       /* SHOW */
+    SQL_FETCHES = 1 << 8,     /* FETCH, MOVE */
+    SQL_DECLARES = 1 << 9,    /* DECLARE */
+    SQL_SETS_HERE =
+        1 << 10, /* SET, RESET and SET CONSTRAINTS of any kind, DISCARD; not set_config() */
+    /* current_setting() of transaction_read_only or in_hot_standby, or of a name that the text does not tell */
+    SQL_ASKS_ROLE = 1 << 11,
+    SQL_QUALIFIED_OPERATOR =
+        1 << 12, /* OPERATOR(schema.op) of a schema that is not PostgreSQL's own */
+};
+
+/* The modes of a transaction: BEGIN, SET TRANSACTION, and the settings that stand for them. */
+enum sql_access { SQL_ACCESS_UNSAID, SQL_READ_ONLY, SQL_READ_WRITE, SQL_ACCESS_UNKNOWN };
+enum sql_isolation {
+    SQL_ISOLATION_UNSAID,
+    SQL_SERIALIZABLE,
+    SQL_NOT_SERIALIZABLE,
+    SQL_ISOLATION_UNKNOWN
+};
+struct sql_modes {
+    uint8_t access;    /* enum sql_access; unknown: RESET, SET ... TO DEFAULT */
+    uint8_t isolation; /* enum sql_isolation */
+};
+
 /* Bytes of the text. */
 struct sql_span {
     uint32_t start, len;
@@ -93,7 +128,13 @@ struct sql_name {
 struct sql_statement {
     enum sql_class class;
     enum sql_transaction transaction;
-    uint32_t effects;     /* enum sql_effect */
+    uint32_t effects; /* enum sql_effect */
+    uint16_t traits;  /* enum sql_trait */
+    struct sql_modes
+        modes; /* of the transaction that begins or goes on: BEGIN, SET TRANSACTION, SET
+                             * transaction_read_only ... */
+    struct sql_modes default_modes; /* of those to come: SET SESSION CHARACTERISTICS, SET
+                                     * default_transaction_read_only ...; not by set_config() */
     struct sql_span text; /* without the semicolon and what is blank or comment around it */
     struct sql_span
         name; /* PREPARE, EXECUTE, DEALLOCATE: where the name stands, with its quotes; else empty.

@@ -3,6 +3,7 @@
 #include <postgres.h>
 #include <nodes/parsenodes.h>
 
+#include "sql/modes.h"
 #include "sql/parser.h"
 #include "sql/place.h"
 #include "sql/tree.h"
@@ -34,9 +35,20 @@ static void query(struct tree *tree, Node *node)
         set_class(tree, tree->writes ? SQL_WRITE : SQL_READ);
 }
 
+/* ANALYZE false is not looked at. */
+static bool is_analyze(const List *options)
+{
+    for (int i = 0; i < list_length(options); i++)
+        if (strcmp(list_nth_node(DefElem, options, i)->defname, "analyze") == 0)
+            return true;
+    return false;
+}
+
 static void explain(struct tree *tree, Node *node)
 {
-    learn(tree, ((ExplainStmt *)node)->query);
+    const ExplainStmt *stmt = (const ExplainStmt *)node;
+    tree_trait(tree, SQL_EXPLAINS | (is_analyze(stmt->options) ? SQL_ANALYZES : 0));
+    learn(tree, stmt->query);
 }
 
 static void create_table_as(struct tree *tree, Node *node)
@@ -50,6 +62,8 @@ static void create_table_as(struct tree *tree, Node *node)
 static void copy(struct tree *tree, Node *node)
 {
     CopyStmt *stmt = (CopyStmt *)node;
+    tree_trait(tree, (stmt->is_from ? SQL_COPIES_IN : 0) |
+                         (stmt->filename != NULL || stmt->is_program ? SQL_COPIES_FILE : 0));
     tree_relation(tree, stmt->relation);
     tree_walk(tree, stmt->query);
     tree_walk(tree, stmt->whereClause);
@@ -59,6 +73,7 @@ static void declare(struct tree *tree, Node *node)
 {
     DeclareCursorStmt *stmt = (DeclareCursorStmt *)node;
     set_ident(tree, stmt->portalname);
+    tree_trait(tree, SQL_DECLARES);
     tree_effect(tree, (stmt->options & CURSOR_OPT_HOLD) != 0 ? SQL_HOLDS : 0);
     tree_walk(tree, stmt->query);
 }
@@ -106,39 +121,81 @@ static const char *argument_text(const Node *arg)
                : NULL;
 }
 
-/* SET TRANSACTION lasts as long as that. */
 static void set_characteristics(struct tree *tree, const VariableSetStmt *stmt)
 {
-    if (strcmp(stmt->name, "SESSION CHARACTERISTICS") != 0)
-        return;
     for (int i = 0; i < list_length(stmt->args); i++)
         tree_setting(tree, psprintf("default_%s", list_nth_node(DefElem, stmt->args, i)->defname),
                      false);
 }
 
-static void set(struct tree *tree, Node *node)
+/* SET TRANSACTION lasts as long as that; SET TRANSACTION SNAPSHOT sets nothing. */
+static void set_several(struct tree *tree, const VariableSetStmt *stmt)
 {
-    const VariableSetStmt *stmt = (const VariableSetStmt *)node;
-    if (stmt->kind == VAR_RESET_ALL) {
-        tree_effect(tree, SQL_RESETS_ALL);
+    struct sql_statement *facts = &tree->draft->facts;
+    bool session = strcmp(stmt->name, "SESSION CHARACTERISTICS") == 0;
+    if (!session && strcmp(stmt->name, "TRANSACTION") != 0)
         return;
+    tree_trait(tree, SQL_SETS_HERE);
+    if (!session) {
+        modes_of_options(&facts->modes, stmt->args);
+    } else if (!stmt->is_local) {
+        modes_of_options(&facts->default_modes, stmt->args);
+        set_characteristics(tree, stmt);
     }
+}
+
+static void reset_all(struct tree *tree)
+{
+    tree_effect(tree, SQL_RESETS_ALL);
+    tree->draft->facts.default_modes =
+        (struct sql_modes){SQL_ACCESS_UNKNOWN, SQL_ISOLATION_UNKNOWN};
+}
+
+static void set_one(struct tree *tree, const VariableSetStmt *stmt)
+{
+    bool reset = stmt->kind == VAR_SET_DEFAULT || stmt->kind == VAR_RESET;
+    tree_trait(tree, SQL_SETS_HERE);
+    modes_of_setting(&tree->draft->facts, stmt->name,
+                     stmt->kind == VAR_SET_VALUE ? linitial(stmt->args) : NULL);
     for (int i = 0; stmt->kind == VAR_SET_VALUE && i < list_length(stmt->args); i++)
         tree_path(tree, argument_text(list_nth(stmt->args, i)));
     if (stmt->is_local)
-        return;
-    if (stmt->kind == VAR_SET_MULTI)
-        set_characteristics(tree, stmt);
+        tree->draft->facts.default_modes = (struct sql_modes){0, 0}; /* of no later transaction */
     else
-        tree_setting(tree, stmt->name, stmt->kind == VAR_SET_DEFAULT || stmt->kind == VAR_RESET);
+        tree_setting(tree, stmt->name, reset);
+}
+
+static void set(struct tree *tree, Node *node)
+{
+    const VariableSetStmt *stmt = (const VariableSetStmt *)node;
+    if (stmt->kind == VAR_SET_MULTI) {
+        set_several(tree, stmt);
+    } else if (stmt->kind == VAR_RESET_ALL) {
+        tree_trait(tree, SQL_SETS_HERE);
+        reset_all(tree);
+    } else {
+        set_one(tree, stmt);
+    }
+}
+
+static void set_constraints(struct tree *tree, Node *node)
+{
+    tree_trait(tree, SQL_SETS_HERE);
+}
+
+static void show(struct tree *tree, Node *node)
+{
+    tree_trait(tree, SQL_SHOWS);
 }
 
 static void discard(struct tree *tree, Node *node)
 {
+    tree_trait(tree, SQL_SETS_HERE);
     switch (((DiscardStmt *)node)->target) {
     case DISCARD_ALL:
-        tree_effect(tree, SQL_DISCARDS_ALL | SQL_RESETS_ALL | SQL_DROPS | SQL_UNLOCKS | SQL_CLOSES |
-                              SQL_UNLISTENS | SQL_DEALLOCATES);
+        reset_all(tree);
+        tree_effect(tree, SQL_DISCARDS_ALL | SQL_DROPS | SQL_UNLOCKS | SQL_CLOSES | SQL_UNLISTENS |
+                              SQL_DEALLOCATES);
         break;
     case DISCARD_TEMP:
         tree_effect(tree, SQL_DROPS);
@@ -159,6 +216,7 @@ static void close_cursor(struct tree *tree, Node *node)
 
 static void fetch(struct tree *tree, Node *node)
 {
+    tree_trait(tree, SQL_FETCHES);
     set_ident(tree, ((FetchStmt *)node)->portalname);
 }
 
@@ -200,6 +258,8 @@ static void transaction(struct tree *tree, Node *node)
     };
     const TransactionStmt *stmt = (const TransactionStmt *)node;
     tree->draft->facts.transaction = kinds[stmt->kind];
+    tree_trait(tree, stmt->chain ? SQL_CHAINS : 0);
+    modes_of_options(&tree->draft->facts.modes, stmt->options);
     set_ident(tree, stmt->savepoint_name);
 }
 
@@ -408,7 +468,7 @@ static const struct command {
     COMMAND(T_DeleteStmt)                 = {SQL_WRITE, query},
     COMMAND(T_MergeStmt)                  = {SQL_WRITE, query},
     COMMAND(T_ExplainStmt)                = {SQL_READ, explain},
-    COMMAND(T_VariableShowStmt)           = {SQL_READ, NULL},
+    COMMAND(T_VariableShowStmt)           = {SQL_READ, show},
     COMMAND(T_FetchStmt)                  = {SQL_READ, fetch},
     COMMAND(T_TransactionStmt)            = {SQL_TRANSACTION, transaction},
     COMMAND(T_CopyStmt)                   = {SQL_COPY, copy},
@@ -515,7 +575,7 @@ static const struct command {
     COMMAND(T_ReindexStmt)                = {SQL_UTILITY, reindex},
     COMMAND(T_RefreshMatViewStmt)         = {SQL_UTILITY, refresh},
     COMMAND(T_CheckPointStmt)             = {SQL_UTILITY, NULL},
-    COMMAND(T_ConstraintsSetStmt)         = {SQL_UTILITY, NULL},
+    COMMAND(T_ConstraintsSetStmt)         = {SQL_UTILITY, set_constraints},
     COMMAND(T_AlterSystemStmt)            = {SQL_UTILITY, NULL},
 #undef COMMAND
 };
@@ -526,8 +586,7 @@ static void learn(struct tree *tree, Node *node)
 {
     int at = (int)nodeTag(node) - T_RawStmt;
     if (at <= 0 || at >= (int)lengthof(commands) ||
-        (commands[at].learn == NULL && commands[at].class == SQL_READ &&
-         !IsA(node, VariableShowStmt)))
+        (commands[at].learn == NULL && commands[at].class == SQL_READ))
         sql_parse_give_up();
     set_class(tree, commands[at].class);
     if (commands[at].learn != NULL)

@@ -10,6 +10,7 @@
 #include <nodes/parsenodes.h>
 
 #include "sql/builtin.h"
+#include "sql/modes.h"
 #include "sql/parser.h"
 
 enum {
@@ -49,6 +50,11 @@ void tree_effect(struct tree *tree, uint32_t effects)
     tree->draft->facts.effects |= effects;
 }
 
+void tree_trait(struct tree *tree, uint16_t traits)
+{
+    tree->draft->facts.traits |= traits;
+}
+
 void tree_relation(struct tree *tree, const RangeVar *relation)
 {
     if (relation != NULL)
@@ -66,6 +72,7 @@ static void read_from(struct tree *tree, const RangeVar *relation)
 static void write_to(struct tree *tree, const RangeVar *relation)
 {
     tree->writes = true;
+    tree_trait(tree, SQL_WRITES_ROWS);
     tree_relation(tree, relation);
     if (strcmp(relation->relname, "pg_settings") == 0)
         tree_effect(tree, SQL_SETS | SQL_SETS_UNKNOWN | SQL_SETS_ROLE);
@@ -191,6 +198,8 @@ static void set_config(struct tree *tree, const FuncCall *call)
     const Node *name = without_cast(linitial(call->args)), *value = lsecond(call->args);
     const char *text = constant_text(name);
     tree_path(tree, constant_text(value));
+    if (text != NULL)
+        modes_of_setting(&tree->draft->facts, text, NULL);
     if (is_true(lthird(call->args)))
         return;
     if (text != NULL) {
@@ -223,19 +232,34 @@ static bool call_by_name(struct tree *tree, const List *parts)
     return own;
 }
 
+/* current_setting(name [, missing_ok]) */
+static void current_setting(struct tree *tree, const FuncCall *call)
+{
+    const char *name = list_length(call->args) > 0 ? constant_text(linitial(call->args)) : NULL;
+    if (name == NULL || strcasecmp(name, "transaction_read_only") == 0 ||
+        strcasecmp(name, "in_hot_standby") == 0)
+        tree_trait(tree, SQL_ASKS_ROLE);
+}
+
 static void call(struct tree *tree, const FuncCall *function)
 {
-    if (call_by_name(tree, function->funcname) &&
-        strcmp(strVal(llast(function->funcname)), "set_config") == 0)
+    const char *name = strVal(llast(function->funcname));
+    if (!call_by_name(tree, function->funcname))
+        return;
+    if (strcmp(name, "set_config") == 0)
         set_config(tree, function);
+    else if (strcmp(name, "current_setting") == 0)
+        current_setting(tree, function);
 }
 
 /* An operator with a schema: its function may be anybody's. */
 static void operate(struct tree *tree, const List *parts)
 {
     int n = list_length(parts);
-    if (n > 1 && !is_own_schema(strVal(list_nth(parts, n - 2))))
-        tree_effect(tree, SQL_CALLS);
+    if (n < 2 || is_own_schema(strVal(list_nth(parts, n - 2))))
+        return;
+    tree_effect(tree, SQL_CALLS);
+    tree_trait(tree, SQL_QUALIFIED_OPERATOR);
 }
 
 static void parameter(struct tree *tree, const ParamRef *param)
@@ -329,6 +353,7 @@ static bool sample(struct tree *tree, RangeTableSample *node)
 static bool lock(struct tree *tree)
 {
     tree->writes = true; /* the tables that it names are those of the FROM list */
+    tree_trait(tree, SQL_LOCKS_ROWS);
     return false;
 }
 

@@ -35,6 +35,7 @@ void tree_walk_list(struct tree *tree, struct List *list);
 /* A relation that a command names; no WITH hides it. */
 void tree_relation(struct tree *tree, const struct RangeVar *relation);
 void tree_effect(struct tree *tree, uint32_t effects);
+void tree_trait(struct tree *tree, uint16_t traits);
 /* A setting that is set for the session. */
 void tree_setting(struct tree *tree, const char *name, bool reset);
 /* A value that a setting gets: a search_path that begins with pg_temp makes all new tables temporary. */

@@ -26,9 +26,13 @@
 /* What a node has said. */
 struct node_sample {
     uint64_t system_id; /* 0: it has never answered */
-    uint64_t lsn;       /* of a primary: written; of a standby: replayed */
-    uint32_t timeline;
+    uint64_t lsn; /* of a primary: inserted, as wal_position() has it; of a standby: replayed */
+    uint64_t other_lsn; /* of a primary: flushed; of a standby: received, 0 if it never was */
+    uint32_t timeline;  /* of a standby: what is known of it for sure */
     bool in_recovery;
+    bool paused;      /* a standby that was told not to replay */
+    int64_t delay_us; /* of a primary: until what is committed is flushed, at most */
+    int64_t asked_us; /* before the question was sent */
 };
 
 struct candidate {

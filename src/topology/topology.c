@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/settings.h"
+#include "conf/splitting.h"
 #include "net/loop.h"
+#include "topology/cluster.h"
 #include "topology/probe.h"
 
 enum {
@@ -22,53 +24,67 @@ enum {
     EXPIRES_LEAST_US = 3000000,
 };
 
-struct cluster;
-
-struct node {
-    struct cluster *cluster;      /* borrowed */
-    const struct conf_node *conf; /* borrowed from topology->settings */
-    struct probe *probe;          /* owned */
-    struct candidate candidate;
-    enum node_state state;
-    int64_t sampled_us;
-    char error[256]; /* of the last question; "": it was answered */
-};
-
-struct cluster {
-    struct topology *topology;       /* borrowed */
-    TAILQ_ENTRY(cluster) entry;      /* in topology->clusters */
-    const struct conf_cluster *conf; /* borrowed from topology->settings */
-    struct node **nodes;             /* owned array of owned */
-    size_t n_nodes;
-    uint64_t system_id;
-    const struct node *primary; /* borrowed; NULL: none */
-    uint32_t timeline;          /* of the primary */
-    int64_t lost_us;            /* since when there is none */
-    char *detail;               /* owned: why there is none */
-};
-
-TAILQ_HEAD(cluster_list, cluster);
-
-struct topology {
-    struct loop *loop; /* borrowed, as the next */
-    struct resolver *resolver;
-    topology_publish *publish;
-    void *context;
-    struct settings *settings; /* counted; NULL before the first */
-    struct cluster_list clusters;
-    struct mail hurry;
-    atomic_bool hurried; /* the mail is on its way */
-    bool stopped;
-};
-
 /* ---- what is published ---- */
+
+static bool is_usable(const struct node *node)
+{
+    return node->state == NODE_PRIMARY || node->state == NODE_STANDBY;
+}
+
+static bool is_near(const struct node *node, const char *zone)
+{
+    return zone[0] == '\0' || (node->conf->zone != NULL && strcmp(node->conf->zone, zone) == 0);
+}
+
+static void write_node(struct node_view *view, const struct node *node, const char *zone)
+{
+    view->name = mem_strdup(node->conf->name);
+    view->host = mem_strdup(node->conf->host);
+    view->port = node->conf->port;
+    view->weight = node->conf->weight;
+    view->near = is_near(node, zone);
+    view->usable = node->usable;
+    view->gauge = gauge_ref(node->gauge);
+}
+
+static void write_nodes(struct cluster_view *view, const struct cluster *cluster)
+{
+    const char *zone = conf_zone(cluster->topology->settings, cluster->conf);
+    view->nodes = mem_new_array(cluster->n_nodes, sizeof *view->nodes);
+    view->n_nodes = cluster->n_nodes;
+    view->primary = -1;
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        write_node(&view->nodes[i], cluster->nodes[i], zone);
+        if (cluster->nodes[i] == cluster->primary)
+            view->primary = (int)i;
+    }
+}
+
+/* The last primary answers, but as something else. */
+static bool is_deposed(const struct cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->n_nodes && cluster->last_primary != NULL; i++) {
+        const struct node *node = cluster->nodes[i];
+        if (strcmp(node->conf->name, cluster->last_primary) == 0)
+            return cluster->primary == NULL && node->state != NODE_DOWN &&
+                   node->state != NODE_UNKNOWN;
+    }
+    return false;
+}
 
 static void write_cluster(struct cluster_view *view, const struct cluster *cluster)
 {
+    const struct settings *settings = cluster->topology->settings;
+    write_nodes(view, cluster);
+    view->read_from = conf_read_from(settings, cluster->conf);
+    view->balance = conf_balance(settings, cluster->conf);
+    view->max_lag_us = conf_max_lag_us(settings, NULL, NULL, cluster->conf);
+    view->max_lag_bytes = conf_max_lag_bytes(settings, cluster->conf);
     view->name = mem_strdup(cluster->conf->name);
     view->failover_timeout_us = cluster->conf->failover_timeout_us;
     view->lost_us = cluster->lost_us;
     view->detail = mem_strdup(cluster->detail);
+    view->deposed = is_deposed(cluster);
     if (cluster->primary == NULL)
         return;
     view->host = mem_strdup(cluster->primary->conf->host);
@@ -207,6 +223,21 @@ static void lose_primary(struct cluster *cluster, int64_t now_us)
     log_error("cluster \"%s\" has no primary: %s", cluster->conf->name, cluster->detail);
 }
 
+/* True: of some node that has changed. */
+static bool review_usable(struct cluster *cluster, int64_t now_us)
+{
+    bool changed = false;
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        struct node *node = cluster->nodes[i];
+        changed |= node->usable != is_usable(node);
+        if (is_usable(node) && !node->usable && node->was_usable)
+            atomic_store(&node->gauge->back_us, now_us);
+        node->usable = is_usable(node);
+        node->was_usable |= node->usable;
+    }
+    return changed;
+}
+
 /* True: the workers have to know. */
 static bool decide(struct cluster *cluster)
 {
@@ -215,15 +246,17 @@ static bool decide(struct cluster *cluster)
     const struct node *primary = election.primary >= 0 ? cluster->nodes[election.primary] : NULL;
     uint32_t timeline = primary != NULL ? primary->candidate.sample.timeline : 0;
     bool changed = primary != cluster->primary || timeline != cluster->timeline;
-    bool other_reason = write_detail(cluster);
+    bool other_reason = write_detail(cluster), other_nodes = review_usable(cluster, now_us);
     cluster->system_id = election.system_id;
+    if (primary != NULL && changed)
+        record_failover(cluster, primary, now_us);
     if (primary == NULL && cluster->primary != NULL)
         lose_primary(cluster, now_us);
     else if (primary != NULL)
         cluster->lost_us = 0;
     cluster->primary = primary;
     cluster->timeline = timeline;
-    return changed || (primary == NULL && other_reason);
+    return changed || other_nodes || (primary == NULL && other_reason);
 }
 
 static void on_done(void *context, const struct node_sample *sample, const char *error)
@@ -235,8 +268,16 @@ static void on_done(void *context, const struct node_sample *sample, const char 
         node->candidate.sample = *sample;
         node->sampled_us = clock_now_us();
     }
-    if (decide(node->cluster))
+    bool changed = decide(node->cluster);
+    if (sample != NULL)
+        track(node, node->sampled_us); /* before the workers hear of a role */
+    if (changed)
         publish(node->cluster->topology);
+}
+
+static void on_lost(void *context)
+{
+    track_anew(context);
 }
 
 /* ---- new settings ---- */
@@ -262,6 +303,7 @@ static struct probe_target target_of(const struct node *node, const struct setti
 static void free_node(struct node *node)
 {
     probe_free(node->probe);
+    gauge_unref(node->gauge);
     mem_free(node);
 }
 
@@ -273,7 +315,8 @@ static void use_node(struct node *node, const struct conf_node *conf,
     node->candidate.barred = conf->role == NODE_ROLE_STANDBY;
     struct probe_target target = target_of(node, settings);
     if (node->probe == NULL)
-        node->probe = probe_new(topology->loop, topology->resolver, &target, on_done, node);
+        node->probe =
+            probe_new(topology->loop, topology->resolver, &target, on_done, on_lost, node);
     else
         probe_retarget(node->probe, &target);
 }
@@ -298,6 +341,8 @@ static void use_nodes(struct cluster *cluster, const struct conf_cluster *conf,
     struct node **old = cluster->nodes;
     size_t n_old = cluster->n_nodes;
     cluster->conf = conf;
+    cluster->max_lag = (struct lag){.us = conf_max_lag_us(settings, NULL, NULL, conf),
+                                    .bytes = conf_max_lag_bytes(settings, conf)};
     cluster->n_nodes = conf->n_nodes;
     cluster->nodes = mem_new_array(conf->n_nodes, sizeof(struct node *));
     for (size_t i = 0; i < conf->n_nodes; i++) {
@@ -305,6 +350,7 @@ static void use_nodes(struct cluster *cluster, const struct conf_cluster *conf,
         if (node == NULL) {
             node = mem_new(sizeof *node);
             node->cluster = cluster;
+            node->gauge = gauge_new();
         }
         cluster->nodes[i] = node;
         use_node(node, &conf->nodes[i], settings);
@@ -316,6 +362,8 @@ static void use_nodes(struct cluster *cluster, const struct conf_cluster *conf,
             cluster->primary = NULL;
             cluster->lost_us = clock_now_us();
         }
+        if (old[i] == cluster->marked)
+            cluster->marked = NULL;
         free_node(old[i]);
     }
     mem_free(old);
@@ -328,6 +376,7 @@ static void free_cluster(struct cluster *cluster)
         free_node(cluster->nodes[i]);
     mem_free(cluster->nodes);
     mem_free(cluster->detail);
+    mem_free(cluster->last_primary);
     mem_free(cluster);
 }
 
@@ -418,30 +467,7 @@ void topology_free(struct topology *topology)
     if (topology == NULL)
         return;
     topology_stop(topology);
+    free_failovers(topology);
     settings_unref(topology->settings);
     mem_free(topology);
-}
-
-/* ---- for who looks at it ---- */
-
-static void report_node(const struct node *node, int64_t now_us, topology_visit *visit, void *arg)
-{
-    struct node_report report = {.cluster = node->cluster->conf->name,
-                                 .node = node->conf->name,
-                                 .host = node->conf->host,
-                                 .port = node->conf->port,
-                                 .state = node->state,
-                                 .sample = node->candidate.sample,
-                                 .sample_age_us = now_us - node->sampled_us,
-                                 .error = node->error[0] != '\0' ? node->error : NULL};
-    visit(arg, &report);
-}
-
-void topology_for_each(const struct topology *topology, topology_visit *visit, void *arg)
-{
-    const struct cluster *cluster;
-    TAILQ_FOREACH (cluster, &topology->clusters, entry) {
-        for (size_t i = 0; i < cluster->n_nodes; i++)
-            report_node(cluster->nodes[i], clock_now_us(), visit, arg);
-    }
 }

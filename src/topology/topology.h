@@ -13,11 +13,13 @@
 #ifndef TOPOLOGY_TOPOLOGY_H
 #define TOPOLOGY_TOPOLOGY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "topology/election.h"
 #include "topology/view.h"
 
+struct err;
 struct loop;
 struct resolver;
 struct settings;
@@ -45,9 +47,28 @@ struct node_report {
     enum node_state state;
     struct node_sample sample; /* system_id 0: there is none */
     int64_t sample_age_us;
+    int64_t lag_us;    /* of a standby, now; -1: not known */
+    int64_t lag_bytes; /* when it was measured last; -1: not known */
+    const struct node_gauge *gauge;
     const char *error; /* of the last question; NULL: it was answered */
 };
 typedef void topology_visit(void *arg, const struct node_report *report);
 void topology_for_each(const struct topology *topology, topology_visit *visit, void *arg);
+
+/* A change of a primary, or the end of a time without one. */
+struct failover {
+    int64_t at_us;
+    const char *cluster, *from, *to; /* names; those of nodes may be the same */
+    uint32_t timeline;
+    int64_t without_us; /* how long there was none */
+};
+typedef void failover_visit(void *arg, const struct failover *failover);
+/* The last FAILOVERS_KEPT, latest first. */
+enum { FAILOVERS_KEPT = 100 };
+void topology_for_each_failover(const struct topology *topology, failover_visit *visit, void *arg);
+
+/* By hand: no reads from this node, until it is admitted, which ends any ejection.  name: of the node, or
+ * cluster.node. */
+bool topology_eject(struct topology *topology, const char *name, bool ejected, struct err *err);
 
 #endif

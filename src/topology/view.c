@@ -20,15 +20,25 @@ struct topology_view *topology_view_ref(struct topology_view *view)
     return view;
 }
 
+static void free_cluster(struct cluster_view *cluster)
+{
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        mem_free(cluster->nodes[i].name);
+        mem_free(cluster->nodes[i].host);
+        gauge_unref(cluster->nodes[i].gauge);
+    }
+    mem_free(cluster->nodes);
+    mem_free(cluster->name);
+    mem_free(cluster->host);
+    mem_free(cluster->detail);
+}
+
 void topology_view_unref(struct topology_view *view)
 {
     if (view == NULL || atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) > 1)
         return;
-    for (size_t i = 0; i < view->n_clusters; i++) {
-        mem_free(view->clusters[i].name);
-        mem_free(view->clusters[i].host);
-        mem_free(view->clusters[i].detail);
-    }
+    for (size_t i = 0; i < view->n_clusters; i++)
+        free_cluster(&view->clusters[i]);
     mem_free(view->clusters);
     mem_free(view);
 }

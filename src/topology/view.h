@@ -1,7 +1,9 @@
 /*
- * topology/view.h - where the primary of each cluster is, as a value that never changes
+ * topology/view.h - the nodes of each cluster and which is the primary, as a value that never changes
  *
- * The control thread makes a new one when that has changed, and posts it to the workers.
+ * The control thread makes a new one when a role, the usability of a node, or a setting has changed, and
+ * posts it to the workers.  What changes more often, above all how fresh a standby is, is in the gauges,
+ * which all views share: that arrives without mail, and at once.
  *
  * Ownership:  counted references; what it points to lives as long as it
  * Threading:  any thread may read, take and drop references
@@ -10,10 +12,24 @@
 #define TOPOLOGY_VIEW_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/words.h"
+#include "topology/gauge.h"
+
 struct err;
+
+struct node_view {
+    char *name;
+    char *host;
+    int port;
+    int weight;               /* from 1 to 100 */
+    bool near;                /* in our zone, or we have none */
+    bool usable;              /* the primary, or a standby of this cluster that answers */
+    struct node_gauge *gauge; /* counted */
+};
 
 struct cluster_view {
     char *name;
@@ -23,6 +39,14 @@ struct cluster_view {
     int64_t lost_us;             /* since when there is none, on clock_now_us()'s clock */
     int64_t failover_timeout_us; /* how long clients wait then */
     char *detail;                /* why there is none: a sentence */
+    bool deposed;            /* there is none, and the last one answers, but as something else */
+    int primary;             /* index into nodes; -1: there is none */
+    struct node_view *nodes; /* in the order of the file */
+    size_t n_nodes;
+    enum read_from read_from;
+    enum balance balance;
+    int64_t max_lag_us;    /* of the cluster, 0: no bound; databases and users may have their own */
+    int64_t max_lag_bytes; /* 0: no bound */
 };
 
 struct topology_view {
@@ -31,7 +55,7 @@ struct topology_view {
     size_t n_clusters;
 };
 
-/* Room for n clusters, which the caller fills with texts of its own. */
+/* Room for n clusters, which the caller fills with texts and nodes of its own. */
 struct topology_view *topology_view_new(size_t n);
 struct topology_view *topology_view_ref(struct topology_view *view);
 void topology_view_unref(struct topology_view *view); /* accepts NULL */

@@ -161,7 +161,9 @@ is(scalar(@same), 100, 'PgBouncer has a hundred settings');
 my %own = map { $_->[0] => 1 } @config;
 delete @own{map { $_->[0] } @same};
 my %ours = (workers => 0, session_state => 'track', function_state => 'probe', session_role => 'pin',
-    max_parse_length => 65536, pin_idle_timeout => 0, pin_max_percent => 50);
+    max_parse_length => 65536, pin_idle_timeout => 0, pin_max_percent => 50, balance => 'least_outstanding',
+    max_lag => '10s', max_lag_bytes => 0, read_from => 'prefer_standby', read_functions => '', read_write_split => 0,
+    reads_follow_writes => 'session', write_functions => '', write_patterns => '', zone => '');
 is_deeply([sort keys %own], [sort keys %ours], 'some are our own');
 is_deeply([grep { !$own{$_->[0]} } @sample], \@same, '... all others are there, in PgBouncer\'s order and with its defaults');
 

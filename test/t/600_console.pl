@@ -50,7 +50,9 @@ my %columns = (
     LATENCY => 'database kind count p50 p90 p99 p99.9 max',
     MEM => 'name size used free memtotal',
     DNS_HOSTS => 'hostname ttl addrs',
-    NODES => 'cluster node host port state timeline lsn age_ms error',
+    NODES => 'cluster node host port state role no_reads timeline lsn lag_ms lag_bytes replay_paused age_ms error outstanding'
+      . ' latency_us reads writes ejections ejected_ms',
+    FAILOVERS => 'time cluster from to timeline without_ms',
     DNS_ZONES => 'zonename serial count');
 
 my $client = Wire->to($h)->login(user => 'app', database => 'app', application_name => 'a test');
@@ -100,7 +102,9 @@ my %numbers = (
     LATENCY => {int8 => 'count p50 p90 p99 p99.9 max'},
     MEM => {int4 => 'size used free memtotal'},
     DNS_HOSTS => {int8 => 'ttl'},
-    NODES => {int4 => 'port', int8 => 'timeline age_ms'},
+    NODES => {int4 => 'port outstanding ejections',
+        int8 => 'timeline lag_ms lag_bytes age_ms latency_us reads writes ejected_ms'},
+    FAILOVERS => {int8 => 'timeline without_ms'},
     DNS_ZONES => {int8 => 'serial', int4 => 'count'});
 for my $what ($pgbouncer ? () : grep { $columns{$_} } sort keys %numbers, qw(STATE CONFIG VERSION)) {
     my %expected = map { ($_ => 'text') } split(/ /, $columns{$what});

@@ -26,7 +26,7 @@ sub standby
 
 my ($b, $c) = (standby('b'), standby('c'));
 my $h = Howdah->new(
-    databases => {app => 'cluster=main dbname=app'},
+    databases => {app => 'cluster=main dbname=app', sessions => 'cluster=main dbname=app pool_mode=session'},
     settings => {pool_mode => 'transaction', default_pool_size => 3},
     extra => "[cluster.main]\nprobe_user = prober\nprobe_interval = 100ms\nfailover_timeout = " . 30 * $slow . "s\n"
       . join('', map { 'node.' . $_->name . ' = host=127.0.0.1 port=' . $_->port . "\n" } $a, $b, $c))->start;
@@ -49,6 +49,8 @@ is($row && substr($row->[1], 6), $b->port, 'after a crash a client that waited g
 
 my $stuck = Wire->to($h)->login(user => 'app', database => 'app');
 $stuck->rows('begin');
+my $idle = Wire->to($h)->login(user => 'app', database => 'sessions');
+is($idle->value('select inet_server_port()'), $b->port, 'a client in session mode');
 my $pid = $b->{_pid};
 my @frozen = ($pid, split(/\n/, `pgrep -P $pid`));
 kill('STOP', @frozen);
@@ -59,10 +61,24 @@ $c->promote;
 ($row) = grep { $_->[0] eq 'D' } $late->recv_until('Z');
 is($row && substr($row->[1], 6), $c->port, 'after a promotion clients go on, though the old primary is frozen');
 is($client->value('select inet_server_port()'), $c->port, '... those that were idle too');
+sub assert_deposed
+{
+    my ($lost, $what) = @_;
+    my ($fatal) = grep { $_->[0] eq 'E' } $lost->recv_until('E');
+    like($fatal->[1], qr/^SFATAL\0.*\0C57P01\0Mcluster "main" has another primary now, or none\0.*\0HConnect again\./s, $what);
+    is_deeply([$lost->recv_all], [], '... and closed');
+    return;
+}
+
+assert_deposed($stuck, 'a client in a transaction on the old one, which is frozen still, is told');
+assert_deposed($idle, '... and so is one in session mode that does nothing');
+my $open = Wire->to($h)->login(user => 'app', database => 'app');
+$open->rows('begin');
 kill('CONT', @frozen);
 # Both were promoted from timeline 1, so that nothing tells which is right.
 $h->poll_until(sub { state_of('b') eq 'conflict' }, 'the old one is seen again');
 is(state_of('c'), 'conflict', 'two promotions of the same timeline: no primary');
-is(eval { $stuck->rows('commit'); 1 }, 1, 'a transaction on the old one comes to its end there');
+assert_deposed($open, '... and what is under way ends');
+$h->poll_until(sub { !grep { ($_->{database} // '') =~ /^(app|sessions)$/ } @{$h->show('servers')} }, 'no server is left');
 
 Howdah->finish;

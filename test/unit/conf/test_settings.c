@@ -1,4 +1,5 @@
 #include "conf/settings.h"
+#include "conf/splitting.h"
 
 #include "conf_test.h"
 
@@ -649,6 +650,68 @@ static void clusters_are_read(void **state)
     settings_unref(settings);
 }
 
+static void what_is_said_nearest_counts_for_splitting(void **state)
+{
+    struct settings *settings = load_clean(
+        "[pgbouncer]\nread_write_split = on\nmax_lag = 30s\nread_functions = f\nzone = z\n"
+        "[databases]\nplain = cluster=b\nown = cluster=b max_lag=0 reads_follow_writes=off\n"
+        "[users]\nu = read_write_split=on max_lag=5s reads_follow_writes=database\n"
+        "[cluster.a]\nnode.a = host=h\nprobe_user = p\n"
+        "[cluster.b]\nnode.a = host=h weight=7 zone=y\nprobe_user = p\nread_write_split = off\n"
+        "max_lag = 20s\nmax_lag_bytes = 1MB\nread_from = any\nbalance = client_hash\n"
+        "reads_follow_writes = session\nread_functions = g\nwrite_functions = w\n"
+        "write_patterns = x|y\nzone = y\n");
+    const struct conf_cluster *a = conf_find_cluster(settings, "a");
+    const struct conf_cluster *b = conf_find_cluster(settings, "b");
+    const struct conf_database *plain = conf_find_database(settings, "plain");
+    const struct conf_database *own = conf_find_database(settings, "own");
+    const struct conf_user *user = conf_find_user(settings, "u");
+    assert_true(conf_read_write_split(settings, NULL, NULL, a));
+    assert_false(conf_read_write_split(settings, plain, NULL, b));
+    assert_true(conf_read_write_split(settings, plain, user, b));
+    assert_false(conf_read_write_split(settings, plain, user, NULL));
+    assert_int_equal(conf_max_lag_us(settings, NULL, NULL, a), 30000000);
+    assert_int_equal(conf_max_lag_us(settings, plain, NULL, b), 20000000);
+    assert_int_equal(conf_max_lag_us(settings, own, NULL, b), 0);
+    assert_int_equal(conf_max_lag_us(settings, own, user, b), 5000000);
+    assert_int_equal(conf_reads_follow_writes(settings, NULL, NULL, a), FOLLOW_SESSION);
+    assert_int_equal(conf_reads_follow_writes(settings, own, NULL, b), FOLLOW_OFF);
+    assert_int_equal(conf_reads_follow_writes(settings, own, user, b), FOLLOW_DATABASE);
+    assert_int_equal(conf_max_lag_bytes(settings, a), 0);
+    assert_int_equal(conf_max_lag_bytes(settings, b), 1 << 20);
+    assert_int_equal(conf_read_from(settings, a), READ_FROM_PREFER_STANDBY);
+    assert_int_equal(conf_read_from(settings, b), READ_FROM_ANY);
+    assert_int_equal(conf_balance(settings, a), BY_LEAST_OUTSTANDING);
+    assert_int_equal(conf_balance(settings, b), BY_CLIENT_HASH);
+    assert_string_equal(conf_read_functions(settings, a), "f");
+    assert_string_equal(conf_read_functions(settings, b), "g");
+    assert_string_equal(conf_write_functions(settings, a), "");
+    assert_string_equal(conf_write_functions(settings, b), "w");
+    assert_string_equal(conf_write_patterns(settings, b), "x|y");
+    assert_string_equal(conf_zone(settings, a), "z");
+    assert_string_equal(conf_zone(settings, b), "y");
+    assert_int_equal(a->nodes[0].weight, 1);
+    assert_null(a->nodes[0].zone);
+    assert_int_equal(b->nodes[0].weight, 7);
+    assert_string_equal(b->nodes[0].zone, "y");
+    settings_unref(settings);
+}
+
+static void a_lag_shorter_than_probing_is_warned_of(void **state)
+{
+    struct conf_report report;
+    struct settings *settings = load("[pgbouncer]\n[databases]\nd = cluster=c max_lag=999ms\n"
+                                     "[cluster.c]\nnode.a = host=h\nprobe_user = p\nmax_lag = 1s\n",
+                                     &report);
+    assert_note(
+        &report, 0, false,
+        "h.ini: database \"d\": max_lag is less than twice the probe_interval of its cluster, "
+        "so that standbys seem to be behind that are not");
+    assert_int_equal(report.n_notes, 1);
+    conf_report_done(&report);
+    settings_unref(settings);
+}
+
 static void clusters_are_checked(void **state)
 {
 #define WHOLE "[cluster.c]\nnode.a = host=h\nprobe_user = p\n"
@@ -676,14 +739,33 @@ static void clusters_are_checked(void **state)
          "5: key \"node.b\": key \"host\": value \"h,i\": expected one host of 1 to 255 bytes"},
         {WHOLE "node.b = host=g role=primary\n",
          "5: key \"node.b\": key \"role\": value \"primary\": expected standby"},
-        {WHOLE "node.b = host=g zone=x\n",
-         "5: key \"node.b\": setting \"zone\" is not supported yet by this version"},
+        {WHOLE "node.b = host=g weight=0\n",
+         "5: key \"node.b\": key \"weight\": value \"0\": expected an integer from 1 to 100"},
         {WHOLE "node. = host=g\n",
          "5: key \"node.\": expected the name of a node, of 1 to 63 bytes, behind \"node.\""},
-        {WHOLE "reads_follow_writes = session\n",
-         "5: cluster \"c\": setting \"reads_follow_writes\" is not supported yet by this version"},
-        {WHOLE "balance = random\n",
-         "5: cluster \"c\": setting \"balance\" is not supported yet by this version"},
+        {WHOLE "reads_follow_writes = on\n",
+         "5: cluster \"c\": key \"reads_follow_writes\": value \"on\": expected session, database "
+         "or off"},
+        {WHOLE "balance = fair\n",
+         "5: cluster \"c\": key \"balance\": value \"fair\": expected least_outstanding, "
+         "round_robin, random, peak_ewma or client_hash"},
+        {WHOLE "read_from = standby\n",
+         "5: cluster \"c\": key \"read_from\": value \"standby\": expected prefer_standby, "
+         "standby_only, any or primary"},
+        {WHOLE "read_write_split = maybe\n",
+         "5: cluster \"c\": key \"read_write_split\": value \"maybe\": expected on or off"},
+        {WHOLE "max_lag = 10\n", "5: cluster \"c\": key \"max_lag\": value \"10\": expected a time "
+                                 "with a unit, such as 10s "
+                                 "or 500ms, or 0"},
+        {WHOLE "max_lag_bytes = 1TB\n",
+         "5: cluster \"c\": key \"max_lag_bytes\": value \"1TB\": expected bytes, or with a unit "
+         "such as 16MB"},
+        {WHOLE "read_functions = a b()\n",
+         "5: cluster \"c\": key \"read_functions\": expected names of functions, with or without "
+         "schema and between commas, at \"b()\""},
+        {WHOLE "write_patterns = a(b\n",
+         "5: cluster \"c\": key \"write_patterns\": value \"a(b\": not a POSIX extended regular "
+         "expression: Unmatched ( or \\("},
         {WHOLE "probe_interval = 1ms\n",
          "5: key \"probe_interval\": expected a time from 10ms to 60s"},
         {WHOLE "failover_timeout = -1\n",
@@ -693,10 +775,12 @@ static void clusters_are_checked(void **state)
         {"[databases]\n* = cluster=x\n", "3: database \"*\": there is no section [cluster.x]"},
         {WHOLE "[databases]\nd = cluster=c port=5432\n",
          "6: database \"d\": key \"cluster\" excludes \"host\" and \"port\""},
-        {"[databases]\nd = max_lag=1s\n",
-         "3: database \"d\": setting \"max_lag\" is not supported yet by this version"},
-        {"[users]\nu = read_write_split=on\n",
-         "3: user \"u\": setting \"read_write_split\" is not supported yet by this version"},
+        {"[databases]\nd = max_lag=1s\n", "3: database \"d\": keys \"read_write_split\", "
+                                          "\"max_lag\" and \"reads_follow_writes\" are "
+                                          "for a database with \"cluster\""},
+        {"[users]\nu = max_lag=5\n",
+         "3: user \"u\": key \"max_lag\": value \"5\": expected a time with a unit, such as 10s or "
+         "500ms, or 0"},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct conf_report report;
@@ -719,6 +803,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(entries_are_checked),
         cmocka_unit_test(clusters_are_read),
+        cmocka_unit_test(what_is_said_nearest_counts_for_splitting),
+        cmocka_unit_test(a_lag_shorter_than_probing_is_warned_of),
         cmocka_unit_test(clusters_are_checked),
         cmocka_unit_test(entry_keys_of_later_versions_take_nothing),
         cmocka_unit_test(all_errors_are_found_at_once),

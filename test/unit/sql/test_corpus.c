@@ -33,7 +33,7 @@ struct names {
 /* What reflection finds in one statement. */
 struct seen {
     struct names tables, functions, ctes;
-    bool writes;
+    bool writes, locks;
     int max_param;
 };
 
@@ -84,9 +84,10 @@ static void see(const ProtobufCMessage *message, struct seen *seen)
         int number = ((const PgQuery__ParamRef *)message)->number;
         seen->max_param = number > seen->max_param ? number : seen->max_param;
     } else if (strcmp(name, "InsertStmt") == 0 || strcmp(name, "UpdateStmt") == 0 ||
-               strcmp(name, "DeleteStmt") == 0 || strcmp(name, "MergeStmt") == 0 ||
-               strcmp(name, "LockingClause") == 0) {
+               strcmp(name, "DeleteStmt") == 0 || strcmp(name, "MergeStmt") == 0) {
         seen->writes = true;
+    } else if (strcmp(name, "LockingClause") == 0) {
+        seen->locks = true;
     }
 }
 
@@ -155,7 +156,7 @@ static bool is_into(const PgQuery__SelectStmt *select)
 
 static void check_class(const PgQuery__Node *node, const struct seen *seen, enum sql_class class)
 {
-    enum sql_class by_writes = seen->writes ? SQL_WRITE : SQL_READ;
+    enum sql_class by_writes = seen->writes || seen->locks ? SQL_WRITE : SQL_READ;
     switch (node->node_case) {
     case PG_QUERY__NODE__NODE_SELECT_STMT:
         assert_int_equal(class, is_into(node->select_stmt) ? SQL_DDL : by_writes);
@@ -227,6 +228,71 @@ static void check_names(const struct totals *totals, const struct sql_statement 
     }
 }
 
+static bool has_option(PgQuery__Node **options, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(options[i]->def_elem->defname, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of the command that is explained, too. */
+static uint32_t traits_of(const PgQuery__Node *node)
+{
+    const PgQuery__ExplainStmt *explain = node->explain_stmt;
+    const PgQuery__CopyStmt *copy = node->copy_stmt;
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
+        return SQL_EXPLAINS | traits_of(explain->query) |
+               (has_option(explain->options, explain->n_options, "analyze") ? SQL_ANALYZES : 0u);
+    case PG_QUERY__NODE__NODE_COPY_STMT:
+        return (copy->is_from ? SQL_COPIES_IN : 0u) |
+               (*copy->filename != '\0' || copy->is_program ? SQL_COPIES_FILE : 0u);
+    case PG_QUERY__NODE__NODE_TRANSACTION_STMT:
+        return node->transaction_stmt->chain ? SQL_CHAINS : 0;
+    case PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT:
+        return SQL_SHOWS;
+    case PG_QUERY__NODE__NODE_FETCH_STMT:
+        return SQL_FETCHES;
+    case PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT:
+        return SQL_DECLARES;
+    case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
+        return strcmp(node->variable_set_stmt->name, "TRANSACTION SNAPSHOT") == 0 ? 0
+                                                                                  : SQL_SETS_HERE;
+    case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
+    case PG_QUERY__NODE__NODE_DISCARD_STMT:
+        return SQL_SETS_HERE;
+    default:
+        return 0;
+    }
+}
+
+static void check_modes(const struct totals *totals, const struct sql_modes *modes,
+                        PgQuery__Node **options, size_t n)
+{
+    AGREE(totals,
+          has_option(options, n, "transaction_read_only") == (modes->access != SQL_ACCESS_UNSAID));
+    AGREE(totals, has_option(options, n, "transaction_isolation") ==
+                      (modes->isolation != SQL_ISOLATION_UNSAID));
+}
+
+static void check_traits(const struct totals *totals, const struct sql_statement *facts,
+                         const PgQuery__Node *node, const struct seen *seen, bool query)
+{
+    uint32_t by_command = SQL_EXPLAINS | SQL_ANALYZES | SQL_COPIES_IN | SQL_COPIES_FILE |
+                          SQL_CHAINS | SQL_SHOWS | SQL_FETCHES | SQL_DECLARES | SQL_SETS_HERE;
+    AGREE(totals, (facts->traits & by_command) == traits_of(node));
+    AGREE(totals, !query || seen->writes == ((facts->traits & SQL_WRITES_ROWS) != 0));
+    AGREE(totals, !query || seen->locks == ((facts->traits & SQL_LOCKS_ROWS) != 0));
+    if (node->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT)
+        check_modes(totals, &facts->modes, node->transaction_stmt->options,
+                    node->transaction_stmt->n_options);
+    if (node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT &&
+        strcmp(node->variable_set_stmt->name, "TRANSACTION") == 0)
+        check_modes(totals, &facts->modes, node->variable_set_stmt->args,
+                    node->variable_set_stmt->n_args);
+}
+
 static void check_statement(const struct totals *totals, const struct sql_statement *facts,
                             const PgQuery__RawStmt *raw)
 {
@@ -236,6 +302,7 @@ static void check_statement(const struct totals *totals, const struct sql_statem
     bool query = is_query(raw->stmt);
     check_class(raw->stmt, &seen, facts->class);
     check_names(totals, facts, &seen, query);
+    check_traits(totals, facts, raw->stmt, &seen, query);
     AGREE(totals, !query || facts->n_params == seen.max_param);
     size_t end = raw->stmt_len == 0 ? totals->len : (size_t)(raw->stmt_location + raw->stmt_len);
     AGREE(totals, facts->text.start >= (uint32_t)raw->stmt_location &&

@@ -9,33 +9,40 @@
 
 enum { OURS = 7, THEIRS = 8, MOST = 3 };
 
-#define PRIMARY(timeline)                                                                          \
+#define PRIMARY(tli)                                                                               \
     {                                                                                              \
-        {OURS, 100, timeline, false}, true, true, false                                            \
+        .sample = {.system_id = OURS, .lsn = 100, .timeline = tli, .in_recovery = false},          \
+        .fresh = true, .tried = true, .barred = false                                              \
     }
-#define STANDBY(timeline)                                                                          \
+#define STANDBY(tli)                                                                               \
     {                                                                                              \
-        {OURS, 90, timeline, true}, true, true, false                                              \
+        .sample = {.system_id = OURS, .lsn = 90, .timeline = tli, .in_recovery = true},            \
+        .fresh = true, .tried = true, .barred = false                                              \
     }
-#define GONE(timeline, standby)                                                                    \
+#define GONE(tli, standby)                                                                         \
     {                                                                                              \
-        {OURS, 90, timeline, standby}, false, true, false                                          \
+        .sample = {.system_id = OURS, .lsn = 90, .timeline = tli, .in_recovery = standby},         \
+        .fresh = false, .tried = true, .barred = false                                             \
     }
 #define DEAD                                                                                       \
     {                                                                                              \
-        {0, 0, 0, false}, false, true, false                                                       \
+        .sample = {.system_id = 0, .lsn = 0, .timeline = 0, .in_recovery = false}, .fresh = false, \
+        .tried = true, .barred = false                                                             \
     }
 #define UNTRIED                                                                                    \
     {                                                                                              \
-        {0, 0, 0, false}, false, false, false                                                      \
+        .sample = {.system_id = 0, .lsn = 0, .timeline = 0, .in_recovery = false}, .fresh = false, \
+        .tried = false, .barred = false                                                            \
     }
-#define FOREIGN(timeline)                                                                          \
+#define FOREIGN(tli)                                                                               \
     {                                                                                              \
-        {THEIRS, 100, timeline, false}, true, true, false                                          \
+        .sample = {.system_id = THEIRS, .lsn = 100, .timeline = tli, .in_recovery = false},        \
+        .fresh = true, .tried = true, .barred = false                                              \
     }
-#define BARRED(timeline, standby)                                                                  \
+#define BARRED(tli, standby)                                                                       \
     {                                                                                              \
-        {OURS, 100, timeline, standby}, true, true, true                                           \
+        .sample = {.system_id = OURS, .lsn = 100, .timeline = tli, .in_recovery = standby},        \
+        .fresh = true, .tried = true, .barred = true                                               \
     }
 
 struct row {
