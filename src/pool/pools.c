@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth/scram_cache.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/resolve.h"
 #include "pool/canon.h"
@@ -95,6 +96,8 @@ static struct database *get_database(struct pools *pools, const char *name)
     database = mem_new(sizeof *database);
     database->entry.hash = hash;
     database->name = mem_strdup(name);
+    atomic_init(&database->write_us,
+                clock_now_us()); /* another process may have written just now */
     map_add(&pools->database_by_name, &database->entry);
     *pools->last_database = database;
     pools->last_database = &database->next;

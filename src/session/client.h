@@ -86,6 +86,7 @@ struct client {
     bool own_names;       /* its prepared statements are on its server, under its own names */
     bool uses_sql_names;  /* it has used PREPARE, EXECUTE or DEALLOCATE by SQL: see sql_names.h */
     bool untracked;       /* nobody looked after its session until this reload */
+    bool resumed;         /* it goes on from where it was in another process */
     bool keeps_server;    /* whatever the pool's mode: no other server has what it began with */
     uint8_t replication;  /* enum startup_replication */
     uint32_t names_version; /* counts changes of what its names stand for */

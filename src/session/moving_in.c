@@ -41,6 +41,7 @@ static bool enter(struct client *client, const char *name, struct err *err)
         pools_enter(pools, name, db->user != NULL ? db->user : client->user, db->user != NULL);
     client->part = part_get(&client->worker->pool, pool);
     client->part->n_clients++;
+    client->resumed = true;
     return true;
 }
 

@@ -33,8 +33,12 @@ bool routing_applies(const struct client *client)
 
 static struct routing *routing_get(struct client *client)
 {
-    if (client->routing == NULL)
-        client->routing = mem_new(sizeof *client->routing);
+    if (client->routing != NULL)
+        return client->routing;
+    client->routing = mem_new(sizeof *client->routing);
+    /* What it did while nobody looked may have been writes: its database did not split, or another process had it. */
+    if (client->requested_us != client->connected_us || client->resumed)
+        client->routing->write_us = clock_now_us();
     return client->routing;
 }
 

@@ -127,6 +127,16 @@ ok($wishing->value('select 1 ### 2'), '... and it is remembered');
 is($routes{'retry writes (25006)'}, 2, '... so that it is not tried again');
 cmp_ok($routes{'lease other node'}, '>', 10, '... and reads');
 
+# Who has written while its database did not split.
+$_->safe_psql('postgres', 'select pg_wal_replay_pause()') for $b, $c;
+my $late = client('direct');
+$late->rows('update t set v = 99 where id = 4');
+$h->reconfigure(databases => {direct => 'cluster=main dbname=app read_write_split=on'});
+$h->reload;
+is($late->value('select v from t where id = 4'), '99', 'reads follow what was written before a RELOAD turned read_write_split on');
+$_->safe_psql('postgres', 'select pg_wal_replay_resume()') for $b, $c;
+ok($h->poll_until(sub { recovers($late) eq 't' }, 'it reads'), '... and it splits now');
+
 # Only standbys.
 $h->reconfigure(extra => Clusters::section('main', \@nodes, %keys, read_from => 'standby_only'));
 $h->reload;
