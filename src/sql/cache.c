@@ -7,7 +7,10 @@
 #include "base/mem.h"
 #include "sql/facts.h"
 
-enum { LARGEST_PART = 16 }; /* no entry may take more than a 16th of the cache */
+enum {
+    LARGEST_PART = 16, /* no entry may take more than a 16th of the cache */
+    SEEN = 4096,       /* texts that are remembered by a part of their hashes */
+};
 
 struct entry {
     struct map_entry entry; /* first: the map finds us by it */
@@ -24,6 +27,7 @@ struct sql_cache {
     struct sql_facts *single;          /* owned: the last facts, if they are not kept; or NULL */
     size_t max_bytes, max_len;
     struct sql_cache_counts counts;
+    uint32_t seen[SEEN]; /* of the text that came last, of those with this place; 0: none */
 };
 
 struct key {
@@ -114,12 +118,21 @@ static const struct sql_facts *use(struct sql_cache *cache, struct entry *entry)
     return entry->facts;
 }
 
+/* Has this text not been here, as far as is known?  If it has, it comes again and again. */
+static bool is_first(struct sql_cache *cache, uint64_t hash)
+{
+    uint32_t *seen = &cache->seen[hash % SEEN], rest = (uint32_t)(hash >> 32) | 1;
+    bool first = *seen != rest;
+    *seen = rest;
+    return first;
+}
+
 static const struct sql_facts *parse(struct sql_cache *cache, const struct key *key, uint64_t hash)
 {
     struct sql_facts *facts =
         sql_facts_of(key->text, key->len, cache->max_len, key->standard_conforming_strings);
     cache->counts.misses++;
-    if (entry_bytes(key->len, facts) > cache->max_bytes / LARGEST_PART)
+    if (is_first(cache, hash) || entry_bytes(key->len, facts) > cache->max_bytes / LARGEST_PART)
         cache->single = facts;
     else
         keep(cache, key, hash, facts);

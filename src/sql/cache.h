@@ -2,8 +2,8 @@
  * sql/cache.h - the facts of texts that come again
  *
  * By the exact text, compared byte by byte, and by how its backslashes are read; nothing else makes a
- * difference to its facts.  What was used least recently makes room.  A text that would take more than a
- * part of the whole is parsed each time.
+ * difference to its facts.  What was used least recently makes room.  A text is kept when it comes for
+ * the second time, as many come once only; one that would take more than a part of the whole is parsed each time.
  *
  * Ownership:  facts are borrowed until the next sql_cache_get() or sql_cache_free()
  * Threading:  one thread, which also ends with sql_thread_done() (sql/facts.h)
