@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/reader.h"
 #include "pool/params.h"
 #include "pool/server.h"
-#include "base/reader.h"
 #include "proto/build.h"
 #include "proto/message.h"
 #include "proto/response.h"
@@ -122,14 +122,14 @@ static const char *wish(const struct client *client, const char *name)
 /* Of its session; one that is not understood asks for the primary. */
 static struct wishes wishes_of(const struct client *client)
 {
-    static const char *const names[] = {"role", "max_lag"};
+    static const struct {
+        const char *setting, *key;
+    } names[] = {{"howdah.role", "role"}, {"howdah.max_lag", "max_lag"}};
     struct wishes wishes = {0};
     struct err err;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "howdah.%s", names[i]);
-        const char *value = wish(client, name);
-        struct slice key = {.ptr = names[i], .len = strlen(names[i])};
+        const char *value = wish(client, names[i].setting);
+        struct slice key = {.ptr = names[i].key, .len = strlen(names[i].key)};
         struct slice text = {.ptr = value, .len = value != NULL ? strlen(value) : 0};
         if (text.len > 0 && wishes_take(&wishes, key, text, &err) != WISH_TAKEN)
             return (struct wishes){.has_role = true, .role = WISH_PRIMARY};
@@ -171,12 +171,13 @@ static uint64_t client_hash(const struct client *client)
     return hash_bytes(host, port != NULL ? (size_t)(port - host) : strlen(host));
 }
 
-static struct wishes all_wishes(const struct client *client, const struct batch_look *look)
+/* over: of the comments of a batch. */
+static struct wishes all_wishes(const struct client *client, const struct wishes *over)
 {
     struct wishes wishes = {0};
     if (params_count_more(client->params) > 0)
         wishes = wishes_of(client);
-    return look != NULL ? wishes_over(&wishes, &look->wishes) : wishes;
+    return wishes_over(&wishes, over);
 }
 
 /* The cluster's own bound is held to with hysteresis. */
@@ -188,15 +189,14 @@ static int64_t max_lag_us(const struct part *part, const struct wishes *wishes)
     return own ? part->max_lag_us : -1;
 }
 
-static struct read_need need_of(struct client *client, const struct batch_look *look)
+static struct read_need need_of(struct client *client, const struct wishes *wishes)
 {
-    struct wishes wishes = all_wishes(client, look);
     struct worker *worker = client->worker;
     const struct part *part = client->part;
     return (struct read_need){.now_us = clock_now_us(),
                               .write_us = follows_us(client),
                               .min_lsn = token_of(client),
-                              .max_lag_us = max_lag_us(part, &wishes),
+                              .max_lag_us = max_lag_us(part, wishes),
                               .client_hash =
                                   part->cluster != NULL && part->cluster->balance == BY_CLIENT_HASH
                                       ? client_hash(client)
@@ -205,27 +205,22 @@ static struct read_need need_of(struct client *client, const struct batch_look *
                               .turn = &worker->turn};
 }
 
-static struct choice choose(struct client *client, const struct batch_look *look)
+static bool wants_primary(const struct wishes *wishes)
 {
-    struct read_need need = need_of(client, look);
-    return choose_node(client->part->cluster, &need, NULL);
-}
-
-static bool is_wanted_on_primary(const struct client *client, const struct batch_look *look)
-{
-    struct wishes wishes = all_wishes(client, look);
-    return wishes.has_role && wishes.role == WISH_PRIMARY;
+    return wishes->has_role && wishes->role == WISH_PRIMARY;
 }
 
 /* A node other than the primary's, or NULL. */
 static struct part *find_reader(struct client *client, const struct batch_look *look)
 {
     struct part *part = client->part;
-    if (is_wanted_on_primary(client, look)) {
+    struct wishes wishes = all_wishes(client, &look->wishes);
+    if (wants_primary(&wishes)) {
         count(client, ROUTE_WISH);
         return NULL;
     }
-    struct choice choice = choose(client, look);
+    struct read_need need = need_of(client, &wishes);
+    struct choice choice = choose_node(part->cluster, &need, NULL);
     if (choice.node < 0) {
         client->worker->unfit[choice.unfit]++;
         client->routing->unfit = choice.unfit;
@@ -299,11 +294,13 @@ static void replace_own(struct client *client, const struct batch_look *look)
 static void explain(struct client *client, const char *text, size_t len)
 {
     static const struct column column = {.name = "QUERY PLAN", .type_oid = 25, .type_len = -1};
+    static const struct wishes none = {0};
+    struct wishes wishes = all_wishes(client, &none);
     struct route_question question = {.cluster = client->part->cluster,
                                       .splits = true,
-                                      .wants_primary = is_wanted_on_primary(client, NULL),
+                                      .wants_primary = wants_primary(&wishes),
                                       .answer = routing_reads(client, text, strnlen(text, len)),
-                                      .need = need_of(client, NULL)};
+                                      .need = need_of(client, &wishes)};
     struct buf lines = BUF_NONE, out = BUF_NONE;
     route_explain(&question, &lines);
     message_row_description(&out, &column, 1);
@@ -422,7 +419,8 @@ enum routing_step routing_pass(struct client *client, const char *at, size_t lef
     struct batch_look look = reading_look(client, at, left);
     if (look.kind == BATCH_INCOMPLETE)
         return ROUTING_MORE;
-    if (look.kind == BATCH_ELSE || is_wanted_on_primary(client, &look))
+    struct wishes wishes = all_wishes(client, &look.wishes);
+    if (look.kind == BATCH_ELSE || wants_primary(&wishes))
         return ROUTING_STALL;
     routing->checked = true;
     routing->repeats = false;

@@ -123,13 +123,11 @@ struct worker_mail {
 };
 
 static void post(struct worker *worker, void (*deliver)(struct mail *, struct loop *),
-                 struct settings *settings, bool unix_too)
+                 struct worker_mail what)
 {
-    struct worker_mail *mail = mem_new(sizeof *mail);
+    struct worker_mail *mail = mem_dup(&what, sizeof what);
     mail->mail.deliver = deliver;
     mail->worker = worker;
-    mail->settings = settings;
-    mail->unix_too = unix_too;
     loop_post(worker->loop, &mail->mail);
 }
 
@@ -176,7 +174,7 @@ static void deliver_settings(struct mail *mail, struct loop *loop)
 
 void worker_post_settings(struct worker *worker, struct settings *settings)
 {
-    post(worker, deliver_settings, settings_ref(settings), false);
+    post(worker, deliver_settings, (struct worker_mail){.settings = settings_ref(settings)});
 }
 
 static void deliver_view(struct mail *mail, struct loop *loop)
@@ -188,11 +186,7 @@ static void deliver_view(struct mail *mail, struct loop *loop)
 
 void worker_post_view(struct worker *worker, struct topology_view *view)
 {
-    struct worker_mail *mail = mem_new(sizeof *mail);
-    mail->mail.deliver = deliver_view;
-    mail->worker = worker;
-    mail->view = topology_view_ref(view);
-    loop_post(worker->loop, &mail->mail);
+    post(worker, deliver_view, (struct worker_mail){.view = topology_view_ref(view)});
 }
 
 static void deliver_catalogs(struct mail *mail, struct loop *loop)
@@ -204,11 +198,7 @@ static void deliver_catalogs(struct mail *mail, struct loop *loop)
 
 void worker_post_catalogs(struct worker *worker, struct catalog_set *catalogs)
 {
-    struct worker_mail *mail = mem_new(sizeof *mail);
-    mail->mail.deliver = deliver_catalogs;
-    mail->worker = worker;
-    mail->catalogs = catalog_set_ref(catalogs);
-    loop_post(worker->loop, &mail->mail);
+    post(worker, deliver_catalogs, (struct worker_mail){.catalogs = catalog_set_ref(catalogs)});
 }
 
 static void deliver_review(struct mail *mail, struct loop *loop)
@@ -224,7 +214,7 @@ static void deliver_review(struct mail *mail, struct loop *loop)
 
 void worker_post_review(struct worker *worker)
 {
-    post(worker, deliver_review, NULL, false);
+    post(worker, deliver_review, (struct worker_mail){0});
 }
 
 static void deliver_resume(struct mail *mail, struct loop *loop)
@@ -235,7 +225,7 @@ static void deliver_resume(struct mail *mail, struct loop *loop)
 
 void worker_post_resume(struct worker *worker)
 {
-    post(worker, deliver_resume, NULL, false);
+    post(worker, deliver_resume, (struct worker_mail){0});
 }
 
 static void deliver_close_listeners(struct mail *mail, struct loop *loop)
@@ -247,7 +237,7 @@ static void deliver_close_listeners(struct mail *mail, struct loop *loop)
 
 void worker_post_close_listeners(struct worker *worker, bool unix_too)
 {
-    post(worker, deliver_close_listeners, NULL, unix_too);
+    post(worker, deliver_close_listeners, (struct worker_mail){.unix_too = unix_too});
 }
 
 struct task_mail {

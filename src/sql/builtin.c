@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sql/facts.h"
+#include "sql/named.h"
 
 enum {
     IMMUTABLE = BUILTIN_IMMUTABLE,
@@ -11,15 +12,13 @@ enum {
 };
 
 static const struct row {
-    const char *name;
-    uint8_t len, volatility;
+    struct named named; /* first: named_find() finds us by it */
+    uint8_t volatility;
 } rows[] = {
-#define BUILTIN(name, volatility) {name, sizeof(name) - 1, volatility},
+#define BUILTIN(name, volatility) {NAMED(name), volatility},
 #include "sql/builtin.def"
 #undef BUILTIN
 };
-
-enum { ROWS = sizeof rows / sizeof *rows };
 
 /* What lasts in the session.  SQL_CALLS: it runs a text of SQL, or leaves what no other effect tells. */
 static const struct effect {
@@ -60,26 +59,9 @@ static const struct effect {
     {"plpgsql_inline_handler", SQL_CALLS},
 };
 
-static int compare(const char *name, size_t len, const struct row *row)
-{
-    int order = memcmp(name, row->name, len < row->len ? len : row->len);
-    return order != 0 ? order : len < row->len ? -1 : len > row->len;
-}
-
 static const struct row *find(const char *name, size_t len)
 {
-    size_t low = 0, high = ROWS;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = compare(name, len, &rows[middle]);
-        if (order == 0)
-            return &rows[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return named_find(rows, sizeof rows / sizeof *rows, sizeof *rows, name, len);
 }
 
 static uint32_t effects_of(const char *name, size_t len)

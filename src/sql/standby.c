@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sql/builtin.h"
+#include "sql/named.h"
 
 enum {
     READS = STANDBY_READS,
@@ -18,34 +19,17 @@ enum {
 };
 
 static const struct row {
-    const char *name;
-    uint8_t len, call;
+    struct named named; /* first: named_find() finds us by it */
+    uint8_t call;
 } rows[] = {
-#define STANDBY(name, call) {name, sizeof(name) - 1, call},
+#define STANDBY(name, call) {NAMED(name), call},
 #include "sql/standby.def"
 #undef STANDBY
 };
 
-static int compare(const char *name, size_t len, const struct row *row)
-{
-    int order = memcmp(name, row->name, len < row->len ? len : row->len);
-    return order != 0 ? order : len < row->len ? -1 : len > row->len;
-}
-
 static const struct row *find(const char *name, size_t len)
 {
-    size_t low = 0, high = sizeof rows / sizeof *rows;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = compare(name, len, &rows[middle]);
-        if (order == 0)
-            return &rows[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return named_find(rows, sizeof rows / sizeof *rows, sizeof *rows, name, len);
 }
 
 enum standby_call standby_call(const char *name, size_t len)

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/secret.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
+#include "conf/settings.h"
 #include "net/loop.h"
 #include "net/resolve.h"
 
@@ -349,4 +351,10 @@ void asker_free(struct asker *asker)
     deadline_clear(asker->loop, &asker->deadline);
     free_target(asker);
     mem_free(asker);
+}
+
+const char *asker_secret(const struct settings *settings, const char *user)
+{
+    const char *secret = conf_find_secret(settings, user);
+    return secret != NULL && secret_kind_of(secret) == SECRET_PLAIN ? secret : NULL;
 }

@@ -23,6 +23,7 @@ struct asker;
 struct loop;
 struct pg_result; /* libpq's PGresult */
 struct resolver;
+struct settings;
 
 struct asker_target {
     const char *host;
@@ -52,6 +53,9 @@ void asker_ask(struct asker *asker, const char *question, int64_t limit_us);
 
 /* Ends the connection; the next question tries the next address of the node's name. */
 void asker_drop(struct asker *asker);
+
+/* What it can log in with: only a plain text is of use to libpq.  Borrowed; NULL: none. */
+const char *asker_secret(const struct settings *settings, const char *user);
 
 /* True: it is another target.  Then the connection has ended, and a question under way without a word. */
 bool asker_retarget(struct asker *asker, const struct asker_target *target);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "auth/secret.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/log.h"
@@ -157,13 +156,6 @@ static const struct asker_calls calls = {on_answer, on_lost};
 
 /* ---- the question ---- */
 
-/* Only a plain text is of use to libpq. */
-static const char *secret_for(const struct settings *settings, const char *user)
-{
-    const char *secret = conf_find_secret(settings, user);
-    return secret != NULL && secret_kind_of(secret) == SECRET_PLAIN ? secret : NULL;
-}
-
 static void ask(struct database *database, const struct conf_cluster *conf,
                 const struct cluster_view *cluster)
 {
@@ -172,7 +164,7 @@ static void ask(struct database *database, const struct conf_cluster *conf,
                                   .port = cluster->port,
                                   .user = conf->probe_user,
                                   .dbname = database->dbname,
-                                  .password = secret_for(catalogs->settings, conf->probe_user),
+                                  .password = asker_secret(catalogs->settings, conf->probe_user),
                                   .application_name = "howdah catalog"};
     if (database->asker == NULL)
         database->asker = asker_new(catalogs->loop, catalogs->resolver, &target, &calls, database);

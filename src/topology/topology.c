@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "auth/secret.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/container.h"
@@ -17,6 +16,7 @@
 #include "conf/splitting.h"
 #include "net/loop.h"
 #include "topology/cluster.h"
+#include "topology/asker.h"
 #include "topology/probe.h"
 
 enum {
@@ -282,13 +282,6 @@ static void on_lost(void *context)
 
 /* ---- new settings ---- */
 
-/* Only a plain text is of use to libpq. */
-static const char *secret_for(const struct settings *settings, const char *user)
-{
-    const char *secret = conf_find_secret(settings, user);
-    return secret != NULL && secret_kind_of(secret) == SECRET_PLAIN ? secret : NULL;
-}
-
 static struct probe_target target_of(const struct node *node, const struct settings *settings)
 {
     const struct conf_cluster *cluster = node->cluster->conf;
@@ -296,7 +289,7 @@ static struct probe_target target_of(const struct node *node, const struct setti
                                  .port = node->conf->port,
                                  .user = cluster->probe_user,
                                  .dbname = cluster->probe_dbname,
-                                 .password = secret_for(settings, cluster->probe_user),
+                                 .password = asker_secret(settings, cluster->probe_user),
                                  .interval_us = cluster->probe_interval_us};
 }
 

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Howdah;
+use Sessions;
 use Test::More;
 use Wire;
 
@@ -22,27 +23,10 @@ sub start
     return Howdah->new(node => $node, workers => 2, settings => {pool_mode => 'transaction', default_pool_size => 4, pin_max_percent => 100,
         query_wait_timeout => 10, query_wait_notify => 0, %settings})->start;
 }
-sub client { my ($h, @more) = @_; return Wire->to($h)->login(user => 'app', database => 'app', @more); }
-sub console { my ($h) = @_; return Wire->to($h)->login(user => 'admin', database => 'pgbouncer'); }
 sub direct { return Wire->tcp('127.0.0.1', $node->port)->login(user => 'app', database => 'app', @_); }
 sub boss { return Wire->tcp('127.0.0.1', $node->port)->login(user => 'boss', database => 'app'); }
-sub error { my ($c, $sql) = @_; return Wire::first_error($c->send(Wire::query($sql))->recv_until('ZE')) // {C => ''}; }
-sub pins { my ($h) = @_; return join(' ', sort map { $_->{reasons} } @{$h->show('PINS')}); }
-sub now { my ($h) = @_; return join(' ', map { "$_->{reason}=$_->{now}" } grep { $_->{now} } @{$h->show('PIN_COUNTS')}); }
 sub servers { my ($h) = @_; return scalar(grep { $_->{database} eq 'app' } @{$h->show('SERVERS')}); }
-sub setting { my ($c, $name) = @_; return $c->value("select coalesce(nullif(current_setting('$name', true), ''), 'none')"); }
 sub backends { return $node->safe_psql('postgres', q(select count(*) from pg_stat_activity where usename = 'app')); }
-sub leave { my ($c) = @_; $c->send(Wire::terminate()); $c->recv_all; return; }
-
-sub becomes
-{
-    my ($question, $expected, $name) = @_;
-    my ($end, $got) = (time + 10 * Howdah::slowness());
-    select(undef, undef, undef, 0.01) while ($got = $question->()) ne $expected && time < $end;
-    is($got, $expected, $name);
-    return;
-}
-sub pins_are { my ($h, $expected, $name) = @_; becomes(sub { pins($h) }, $expected, $name); return; }
 
 # Four clients that keep a server, each for another reason.
 sub keepers

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Howdah;
+use Sessions;
 use Test::More;
 use Wire;
 
@@ -22,22 +23,7 @@ sub start
     return Howdah->new(node => $node, workers => 2, settings => {pool_mode => 'transaction', default_pool_size => 2, pin_max_percent => 100,
         query_wait_timeout => 10, query_wait_notify => 0, %settings})->start;
 }
-sub client { my ($h, @more) = @_; return Wire->to($h)->login(user => 'app', database => 'app', @more); }
 sub direct { return Wire->tcp('127.0.0.1', $node->port)->login(user => 'app', database => 'app', @_); }
-sub error { my ($c, $sql) = @_; return Wire::first_error($c->send(Wire::query($sql))->recv_until('ZE')) // {C => ''}; }
-sub code { return (Wire::first_error(@_) // {C => ''})->{C}; }
-sub pins { my ($h) = @_; return join(' ', sort map { $_->{reasons} } @{$h->show('PINS')}); }
-sub setting { my ($c, $name) = @_; return $c->value("select coalesce(nullif(current_setting('$name', true), ''), 'none')"); }
-sub leave { my ($c) = @_; $c->send(Wire::terminate()); $c->recv_all; return; }
-sub becomes
-{
-    my ($question, $expected, $name) = @_;
-    my ($end, $got) = (time + 10 * Howdah::slowness());
-    select(undef, undef, undef, 0.01) while ($got = $question->()) ne $expected && time < $end;
-    is($got, $expected, $name);
-    return;
-}
-sub pins_are { my ($h, $expected, $name) = @_; becomes(sub { pins($h) }, $expected, $name); return; }
 
 # Lets it have another server than the one that it had.
 sub elsewhere

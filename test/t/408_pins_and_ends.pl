@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Howdah;
+use Sessions;
 use Test::More;
 use Wire;
 
@@ -19,23 +20,7 @@ sub start
     return Howdah->new(node => $node, workers => 2, users => [['boss', '']], settings => {pool_mode => 'transaction', default_pool_size => 2, pin_max_percent => 100,
         query_wait_timeout => 10, query_wait_notify => 0, %settings})->start;
 }
-sub client { my ($h, @more) = @_; return Wire->to($h)->login(user => 'app', database => 'app', @more); }
-sub console { my ($h) = @_; return Wire->to($h)->login(user => 'admin', database => 'pgbouncer'); }
 sub boss { return Wire->tcp('127.0.0.1', $node->port)->login(user => 'boss', database => 'app'); }
-sub code { return (Wire::first_error(@_) // {C => ''})->{C}; }
-sub pins { my ($h) = @_; return join(' ', sort map { $_->{reasons} } @{$h->show('PINS')}); }
-sub now { my ($h) = @_; return join(' ', map { "$_->{reason}=$_->{now}" } grep { $_->{now} } @{$h->show('PIN_COUNTS')}); }
-sub setting { my ($c, $name) = @_; return $c->value("select coalesce(nullif(current_setting('$name', true), ''), 'none')"); }
-sub leave { my ($c) = @_; $c->send(Wire::terminate()); $c->recv_all; return; }
-sub becomes
-{
-    my ($question, $expected, $name) = @_;
-    my ($end, $got) = (time + 10 * Howdah::slowness());
-    select(undef, undef, undef, 0.01) while ($got = $question->()) ne $expected && time < $end;
-    is($got, $expected, $name);
-    return;
-}
-sub pins_are { my ($h, $expected, $name) = @_; becomes(sub { pins($h) }, $expected, $name); return; }
 my $waiting = q(select coalesce(max(pid), 0) from pg_stat_activity where wait_event_type = 'Lock');
 
 # While something is taken back, an admin acts

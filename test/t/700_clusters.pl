@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Clusters;
 use Howdah;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
@@ -17,32 +18,13 @@ $a->safe_psql('postgres', 'create role prober login');
 $a->safe_psql('app', 'create table t (id int primary key); alter table t owner to app');
 $a->backup('base');
 
-sub standby
-{
-    my ($name, $of) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
-    $node->init_from_backup($of, 'base', has_streaming => 1);
-    $node->append_conf('postgresql.conf', 'port = ' . $node->port);
-    $node->start;
-    return $node;
-}
-
-my $b = standby('b', $a);
-my $c = standby('c', $a);
-
-sub section
-{
-    my ($name, $nodes, %keys) = @_;
-    %keys = (probe_user => 'prober', probe_interval => '100ms', failover_timeout => 30 * $slow . 's', %keys);
-    return "[cluster.$name]\n"
-      . join('', map { 'node.' . $_->[0]->name . ' = host=127.0.0.1 port=' . $_->[0]->port . " $_->[1]\n" } @$nodes)
-      . join('', map { "$_ = $keys{$_}\n" } sort keys %keys);
-}
+my $b = Clusters::standby('b', $a);
+my $c = Clusters::standby('c', $a);
 
 my $h = Howdah->new(
     databases => {app => 'cluster=main dbname=app', other => 'cluster=main dbname=app pool_mode=session'},
     settings => {pool_mode => 'transaction', query_wait_timeout => 120},
-    extra => section('main', [[$b, ''], [$a, '']]))->start;
+    extra => Clusters::section('main', [[$b, ''], [$a, '']]))->start;
 
 sub nodes { return {map { ($_->{node} => $_) } @{$h->show('nodes')}}; }
 
@@ -92,7 +74,7 @@ is($a->safe_psql('postgres', q(select count(*) from pg_stat_activity where appli
 # ---- RELOAD brings a node, and leaves the others as they are ----
 
 my $prober = $a->safe_psql('postgres', q(select pid from pg_stat_activity where application_name = 'howdah probe'));
-$h->reconfigure(extra => section('main', [[$b, ''], [$a, ''], [$c, '']]));
+$h->reconfigure(extra => Clusters::section('main', [[$b, ''], [$a, ''], [$c, '']]));
 is(($h->reload)[0], 0, 'RELOAD adds a node');
 becomes($c, 'standby');
 is($a->safe_psql('postgres', q(select pid from pg_stat_activity where application_name = 'howdah probe')), $prober,
@@ -134,7 +116,7 @@ my $waiting = Wire->to($h)->login(user => 'app', database => 'app');
 
 # ---- no primary: an error in time, then at once ----
 
-$h->reconfigure(extra => section('main', [[$b, ''], [$a, ''], [$c, '']], failover_timeout => '2s'));
+$h->reconfigure(extra => Clusters::section('main', [[$b, ''], [$a, ''], [$c, '']], failover_timeout => '2s'));
 is(($h->reload)[0], 0, 'a shorter failover_timeout');
 $waiting->send(Wire::query('select 1'));
 my ($fatal) = grep { $_->[0] eq 'E' } $waiting->recv_until('E');
@@ -159,7 +141,7 @@ becomes($b, 'conflict');
 like($h->log, qr/ERROR cluster "main": node "c" takes writes on timeline 2, and so does another node/, '... loudly');
 ($status, undef, $message) = $h->psql('app', 'select 1');
 like($message, qr/cluster "main" has no primary/, 'two primaries on one timeline: none');
-$h->reconfigure(extra => section('main', [[$b, ''], [$a, ''], [$c, 'role=standby']]));
+$h->reconfigure(extra => Clusters::section('main', [[$b, ''], [$a, ''], [$c, 'role=standby']]));
 is(($h->reload)[0], 0, 'one of them gets role=standby');
 becomes($c, 'not wanted');
 is($h->safe_psql('app', 'select inet_server_port()'), $b->port, '... and the other is the primary');
@@ -168,7 +150,7 @@ is($h->safe_psql('app', 'select inet_server_port()'), $b->port, '... and the oth
 
 my $foreign = Howdah->node('foreign');
 $foreign->safe_psql('postgres', 'create role prober login');
-$h->reconfigure(extra => section('main', [[$b, ''], [$foreign, '']]));
+$h->reconfigure(extra => Clusters::section('main', [[$b, ''], [$foreign, '']]));
 is(($h->reload)[0], 0, 'RELOAD takes nodes away, and brings a wrong one');
 becomes($foreign, 'foreign');
 is(join(' ', sort keys %{nodes()}), 'b foreign', '... the others are gone');
@@ -178,8 +160,8 @@ like($h->log, qr/ERROR cluster "main": node "foreign" has another system identif
 # ---- a probe that cannot log in, a node that accepts and says nothing ----
 
 my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) or die $!;
-$h->reconfigure(extra => section('main', [[$b, '']]) . 'node.mute = host=127.0.0.1 port=' . $mute->sockport . "\n"
-      . section('wrong', [[$b, '']], probe_user => 'nobody', failover_timeout => '1s'),
+$h->reconfigure(extra => Clusters::section('main', [[$b, '']]) . 'node.mute = host=127.0.0.1 port=' . $mute->sockport . "\n"
+      . Clusters::section('wrong', [[$b, '']], probe_user => 'nobody', failover_timeout => '1s'),
     databases => {none => 'cluster=wrong dbname=app'});
 is(($h->reload)[0], 0, 'a mute node, and a role that there is not');
 $h->poll_until(sub { my ($m) = grep { $_->{node} eq 'mute' } @{$h->show('nodes')}; ($m->{error} // '') =~ /^no answer in \d+ ms$/ },
@@ -205,29 +187,29 @@ like($message, qr/cluster "wrong" has no primary\nDETAIL:\s+Node "b" does not an
 
 # ---- settings that are wrong ----
 
-my $good = section('main', [[$b, '']]);
+my $good = Clusters::section('main', [[$b, '']]);
 for my $bad (
     [{app => 'cluster=other'}, $good, qr/database "app": there is no section \[cluster\.other\]/],
     [{app => 'cluster=main host=x'}, $good, qr/key "cluster" excludes "host" and "port"/],
     [{app => 'cluster=main port=5432'}, $good, qr/key "cluster" excludes "host" and "port"/],
-    [{}, section('main', []), qr/cluster "main": it has no nodes/],
-    [{}, section('main', [[$b, ''], [$b, '']]), qr/node\.b": the cluster has a node of this name already/],
-    [{}, section('main', [[$b, '']]) . 'node.x = host=127.0.0.1 port=' . $b->port . "\n", qr/the same host and port as node "b"/],
-    [{}, section('main', [[$b, 'role=standby']]), qr/no node can be its primary/],
-    [{}, section('main', [[$b, 'weight=101']]), qr/key "weight": value "101": expected an integer from 1 to 100/],
-    [{}, section('main', [[$b, '']], read_write_split => 'perhaps'), qr/key "read_write_split": value "perhaps": expected on or off/],
-    [{}, section('main', [[$b, '']], max_lag => '10'), qr/key "max_lag": value "10": expected a time with a unit/],
-    [{}, section('main', [[$b, '']], balance => 'fair'), qr/key "balance": value "fair": expected least_outstanding, /],
-    [{}, section('main', [[$b, '']], read_from => 'standby'), qr/key "read_from": value "standby": expected prefer_standby, /],
-    [{}, section('main', [[$b, '']], reads_follow_writes => 'on'), qr/key "reads_follow_writes": value "on": expected session, /],
-    [{}, section('main', [[$b, '']], max_lag_bytes => '5 apples'), qr/key "max_lag_bytes": value "5 apples": expected bytes/],
-    [{}, section('main', [[$b, '']], read_functions => 'f, g()'), qr/key "read_functions": expected names of functions, .* at "g\(\)"/],
-    [{}, section('main', [[$b, '']], write_patterns => '('), qr/key "write_patterns": value "\(": not a POSIX extended regular expression: /],
+    [{}, Clusters::section('main', []), qr/cluster "main": it has no nodes/],
+    [{}, Clusters::section('main', [[$b, ''], [$b, '']]), qr/node\.b": the cluster has a node of this name already/],
+    [{}, Clusters::section('main', [[$b, '']]) . 'node.x = host=127.0.0.1 port=' . $b->port . "\n", qr/the same host and port as node "b"/],
+    [{}, Clusters::section('main', [[$b, 'role=standby']]), qr/no node can be its primary/],
+    [{}, Clusters::section('main', [[$b, 'weight=101']]), qr/key "weight": value "101": expected an integer from 1 to 100/],
+    [{}, Clusters::section('main', [[$b, '']], read_write_split => 'perhaps'), qr/key "read_write_split": value "perhaps": expected on or off/],
+    [{}, Clusters::section('main', [[$b, '']], max_lag => '10'), qr/key "max_lag": value "10": expected a time with a unit/],
+    [{}, Clusters::section('main', [[$b, '']], balance => 'fair'), qr/key "balance": value "fair": expected least_outstanding, /],
+    [{}, Clusters::section('main', [[$b, '']], read_from => 'standby'), qr/key "read_from": value "standby": expected prefer_standby, /],
+    [{}, Clusters::section('main', [[$b, '']], reads_follow_writes => 'on'), qr/key "reads_follow_writes": value "on": expected session, /],
+    [{}, Clusters::section('main', [[$b, '']], max_lag_bytes => '5 apples'), qr/key "max_lag_bytes": value "5 apples": expected bytes/],
+    [{}, Clusters::section('main', [[$b, '']], read_functions => 'f, g()'), qr/key "read_functions": expected names of functions, .* at "g\(\)"/],
+    [{}, Clusters::section('main', [[$b, '']], write_patterns => '('), qr/key "write_patterns": value "\(": not a POSIX extended regular expression: /],
     [{app => 'host=127.0.0.1 max_lag=1s'}, $good, qr/"max_lag" and "reads_follow_writes" are for a database with "cluster"/],
     [{app => 'cluster=main max_lag=1'}, $good, qr/database "app": key "max_lag": value "1": expected a time with a unit/],
-    [{}, section('main', [[$b, '']], probe_interval => '500'), qr/expected a time from 10ms to 60s/],
-    [{}, section('main', [[$b, '']], nonsense => 1), qr/cluster "main": unknown key "nonsense"/],
-    [{}, section('main', [[$b, '']], probe_user => ''), qr/key "probe_user" is missing/])
+    [{}, Clusters::section('main', [[$b, '']], probe_interval => '500'), qr/expected a time from 10ms to 60s/],
+    [{}, Clusters::section('main', [[$b, '']], nonsense => 1), qr/cluster "main": unknown key "nonsense"/],
+    [{}, Clusters::section('main', [[$b, '']], probe_user => ''), qr/key "probe_user" is missing/])
 {
     my ($databases, $extra, $expected) = @$bad;
     my $probe = Howdah->new(databases => $databases, extra => $extra);

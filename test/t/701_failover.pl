@@ -3,8 +3,8 @@
 use strict;
 use warnings;
 
+use Clusters;
 use Howdah;
-use PostgreSQL::Test::Cluster;
 use Test::More;
 use Time::HiRes qw(time);
 use Wire;
@@ -14,22 +14,11 @@ my $a = Howdah->node('a', init => {allows_streaming => 1});
 $a->safe_psql('postgres', 'create role prober login');
 $a->backup('base');
 
-sub standby
-{
-    my ($name) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
-    $node->init_from_backup($a, 'base', has_streaming => 1);
-    $node->append_conf('postgresql.conf', 'port = ' . $node->port);
-    $node->start;
-    return $node;
-}
-
-my ($b, $c) = (standby('b'), standby('c'));
+my ($b, $c) = map { Clusters::standby($_, $a) } qw(b c);
 my $h = Howdah->new(
     databases => {app => 'cluster=main dbname=app', sessions => 'cluster=main dbname=app pool_mode=session'},
     settings => {pool_mode => 'transaction', default_pool_size => 3},
-    extra => "[cluster.main]\nprobe_user = prober\nprobe_interval = 100ms\nfailover_timeout = " . 30 * $slow . "s\n"
-      . join('', map { 'node.' . $_->name . ' = host=127.0.0.1 port=' . $_->port . "\n" } $a, $b, $c))->start;
+    extra => Clusters::section('main', [$a, $b, $c]))->start;
 
 sub state_of { my ($name) = @_; return (map { $_->{state} } grep { $_->{node} eq $name } @{$h->show('nodes')})[0]; }
 

@@ -3,8 +3,8 @@
 use strict;
 use warnings;
 
+use Clusters;
 use Howdah;
-use PostgreSQL::Test::Cluster;
 use Test::More;
 use Wire;
 
@@ -14,27 +14,10 @@ $a->safe_psql('postgres', 'create role prober login');
 $a->safe_psql('app', 'create table t (id int, text text); alter table t owner to app');
 $a->backup('base');
 
-sub standby
-{
-    my ($name) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
-    $node->init_from_backup($a, 'base', has_streaming => 1);
-    $node->append_conf('postgresql.conf', 'port = ' . $node->port . "\ncluster_name = $name");
-    $node->start;
-    return $node;
-}
-
-my ($b, $c) = (standby('b'), standby('c'));
+my ($b, $c) = map { Clusters::standby($_, $a) } qw(b c);
 my $max_lag = 1500 * $slow;
 
-sub section
-{
-    my (%keys) = @_;
-    %keys = (probe_user => 'prober', probe_interval => '100ms', max_lag => "${max_lag}ms", %keys);
-    return "[cluster.main]\n"
-      . join('', map { 'node.' . $_->name . ' = host=127.0.0.1 port=' . $_->port . "\n" } $a, $b, $c)
-      . join('', map { "$_ = $keys{$_}\n" } sort keys %keys);
-}
+sub section { return Clusters::section('main', [$a, $b, $c], max_lag => "${max_lag}ms", @_); }
 
 my $h = Howdah->new(databases => {app => 'cluster=main dbname=app'},
     settings => {pool_mode => 'transaction'}, extra => section())->start;
